@@ -1,0 +1,1 @@
+"""The domains of the studio, one Django app each."""
