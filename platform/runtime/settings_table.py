@@ -1,0 +1,176 @@
+"""Every environment variable that Atelier reads, and the checks of those a person sets.
+
+The table is what `doctor` and docs/operations.md are held against (tests/runtime/test_docs.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit, urlunsplit
+
+from runtime.errors import ConfigError
+
+SETTINGS: Mapping[str, str] = {
+    "ATELIER_HOME": "folder of everything the studio keeps (default ./var)",
+    "ATELIER_DATABASE_URL": "external PostgreSQL, not the embedded one: postgresql://user:password@host/db",
+    "ATELIER_REDIS_URL": "external Valkey or Redis, not the embedded one: redis://:password@host:6379/0",
+    "ATELIER_STORAGE_URL": "object store: file:///folder or s3://bucket/prefix (default HOME/objects)",
+    "ATELIER_SECRET_KEY": "signing key of at least 32 characters (default: random, kept in HOME/secrets)",
+    "ATELIER_ADMIN_PASSWORD": "password of the account `admin`, used when that account is first made",
+    "ATELIER_PUBLIC_URL": "address under which people reach the studio (default http://HOST:PORT)",
+    "ATELIER_ALLOWED_HOSTS": "further host names that requests may carry, separated by commas",
+    "ATELIER_HOST": "address to listen on, as --host (default 127.0.0.1)",
+    "ATELIER_PORT": "port to listen on, as --port (default 8000)",
+    "ATELIER_WORKERS": "slots of the worker, as --workers (default 2)",
+    "ATELIER_CHROMIUM": "path of the Chromium that browser tests drive",
+}
+
+SECRET_SETTINGS = (
+    "ATELIER_DATABASE_URL",
+    "ATELIER_REDIS_URL",
+    "ATELIER_SECRET_KEY",
+    "ATELIER_ADMIN_PASSWORD",
+)
+
+_HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\*|\[[0-9A-Fa-f:.]+\]")
+
+
+def refuse(name: str, why: str) -> ConfigError:
+    """The error for one bad setting; the value is never repeated, it may hold a password."""
+    return ConfigError(f"{name} {why}")
+
+
+def whole_number(name: str, text: str, low: int, high: int) -> int:
+    """A setting that is a whole number within bounds."""
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise refuse(name, f"is {text!r}, but must be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def home_path(text: str) -> Path:
+    """The folder named by ATELIER_HOME, absolute."""
+    if "\0" in text:
+        raise refuse("ATELIER_HOME", "contains a NUL character: give the path of a folder.")
+    path = Path(text).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise refuse("ATELIER_HOME", f"is {path}, which is a file: give the path of a folder.")
+    return path
+
+
+def database_url(text: str) -> str:
+    """An external database, as postgresql://…"""
+    parts = _split("ATELIER_DATABASE_URL", text)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise refuse("ATELIER_DATABASE_URL", "must begin with postgresql://: no other database is supported.")
+    if len(parts.path) < 2 or "/" in parts.path[1:]:
+        raise refuse(
+            "ATELIER_DATABASE_URL", "names no database: write postgresql://user:password@host/database."
+        )
+    if not parts.hostname and "host" not in parse_qs(parts.query):
+        raise refuse("ATELIER_DATABASE_URL", "names no host: write postgresql://user:password@host/database.")
+    return urlunsplit(parts._replace(scheme="postgresql"))
+
+
+def redis_url(text: str) -> str:
+    """An external broker, as redis://…, rediss://… or unix://…"""
+    parts = _split("ATELIER_REDIS_URL", text)
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise refuse("ATELIER_REDIS_URL", "must begin with redis://, rediss:// or unix://.")
+    if parts.scheme == "unix" and not parts.path:
+        raise refuse("ATELIER_REDIS_URL", "names no socket: write unix:///path/to/socket.")
+    if parts.scheme != "unix" and not parts.hostname:
+        raise refuse("ATELIER_REDIS_URL", "names no host: write redis://:password@host:6379/0.")
+    return text
+
+
+def storage_url(text: str) -> str:
+    """The object store, as file:///… or s3://bucket/prefix."""
+    parts = _split("ATELIER_STORAGE_URL", text)
+    if parts.scheme == "file":
+        if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+            raise refuse("ATELIER_STORAGE_URL", "must name an absolute folder: write file:///folder.")
+    elif parts.scheme == "s3":
+        if not parts.netloc:
+            raise refuse("ATELIER_STORAGE_URL", "names no bucket: write s3://bucket/prefix.")
+    else:
+        raise refuse("ATELIER_STORAGE_URL", "must begin with file:// or s3://.")
+    return text.rstrip("/")
+
+
+def secret_key(text: str) -> str:
+    """Django's signing key."""
+    if len(text) < 32:
+        raise refuse("ATELIER_SECRET_KEY", f"has {len(text)} characters, but needs at least 32 random ones.")
+    return text
+
+
+def admin_password(text: str) -> str:
+    """The first password of the account `admin`."""
+    if len(text) < 8 or "\0" in text:
+        raise refuse("ATELIER_ADMIN_PASSWORD", "is too short: give at least 8 characters.")
+    return text
+
+
+def public_url(text: str) -> str:
+    """The studio's own address without a path."""
+    parts = _split("ATELIER_PUBLIC_URL", text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise refuse("ATELIER_PUBLIC_URL", f"is {text!r}, but must look like https://studio.example.org.")
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise refuse("ATELIER_PUBLIC_URL", f"is {text!r}, but must hold no path, query or user name.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def allowed_hosts(text: str) -> tuple[str, ...]:
+    """Host names separated by commas."""
+    hosts = tuple(host.strip() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise refuse(
+                "ATELIER_ALLOWED_HOSTS", f"holds {host!r}, not a host name (no scheme, port or path)."
+            )
+    return hosts
+
+
+def listen_host(text: str) -> str:
+    """An address to bind."""
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
+        raise refuse("ATELIER_HOST", f"is {text!r}, but must be an address such as 127.0.0.1 or 0.0.0.0.")
+    return text
+
+
+def with_schema(url: str, schema: str) -> str:
+    """The same database with `schema` as its search path."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    options = [value for value in query.get("options", []) if "search_path" not in value]
+    query["options"] = [" ".join([*options, f"-csearch_path={schema}"])]
+    return urlunsplit(parts._replace(query=urlencode(query, doseq=True, quote_via=quote)))
+
+
+def as_sqlalchemy(url: str) -> str:
+    """The same database for SQLAlchemy with psycopg 3."""
+    return "postgresql+psycopg" + url[url.index(":") :]
+
+
+def as_broker(url: str) -> str:
+    """A redis-py address in the form that Celery's transport wants for a unix socket."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    number = parse_qs(parts.query).get("db", ["0"])[0]
+    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"redis+socket://{login}{parts.path}?virtual_host={number}"
+
+
+def _split(name: str, text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises when it is not a number
+    except ValueError as error:
+        raise refuse(name, f"is not an address ({error}).") from error
+    if any(character.isspace() or ord(character) < 32 for character in text):
+        raise refuse(name, "contains white space: percent-encode it.")
+    return parts
