@@ -1,0 +1,310 @@
+"""The life of an attempt: claim, heartbeat, running, and the one fenced end.
+
+Every function here carries the fence and compares it in the same statement or under the same row lock, and
+compares times only by the database's clock. A stale attempt gets None or False and must stop quietly.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.accounts.tokens import end_job_tokens
+from apps.jobs.events import JobMoved
+from apps.jobs.handlers import handler_for
+from apps.jobs.models import Job, JobAttempt, JobEvent, Outbox
+from apps.jobs.states import ACTIVE, TRANSITIONS, JobState, Outcome
+from foundation.errors import AtelierError
+from foundation.events import publish
+
+logger = logging.getLogger(__name__)
+
+# A job that took two different workers down with it is not given a third.
+POISON_WORKERS = 2
+BACKOFF_SECONDS = (0, 5, 30, 120)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, as its supervisor or the reaper saw it."""
+
+    outcome: str
+    reason: str = ""
+    error_code: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    files: Path | None = None
+    charged: bool = True
+    exit_code: int | None = None
+    cpu_seconds: float | None = None
+    max_rss: int | None = None
+    wall_seconds: float | None = None
+    log_key: str = ""
+    log_bytes: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The answer to a heartbeat."""
+
+    cancel_requested: bool
+
+
+def record_event(
+    job: Job, kind: str, *, message: str = "", actor: str = "", detail: dict[str, Any] | None = None
+) -> None:
+    """Append to the job's history and publish JobMoved for the state it is in."""
+    JobEvent.objects.create(
+        at=Now(),
+        job_id=job.pk,
+        fence=job.fence,
+        kind=str(kind),
+        message=message,
+        actor=actor[:160],
+        detail=detail or {},
+    )
+    publish(
+        JobMoved(
+            job.pk, job.project_id, job.kind, str(job.state), job.fence, job.subject_kind, job.subject_id
+        )
+    )
+
+
+def claim(*, job_id: uuid.UUID | str, worker: str, tier: int, lease_seconds: float) -> Job | None:
+    """Take a waiting job: one compare-and-set that raises the fence. None: somebody else has it, it is
+    not due yet, or it is over; the message is simply dropped."""
+    with transaction.atomic():
+        due = Job.objects.filter(pk=job_id, minimum_tier__lte=tier)
+        due = due.filter(Q(not_before__isnull=True) | Q(not_before__lte=Now()))
+        taken = TRANSITIONS.move(
+            due,
+            to=JobState.STARTING,
+            frm=JobState.QUEUED,
+            fence=F("fence") + 1,
+            worker=worker,
+            heartbeat_at=Now(),
+            lease_expires_at=Now() + datetime.timedelta(seconds=lease_seconds),
+        )
+        if not taken:
+            return None
+        job = Job.objects.select_related("project", "created_by").get(pk=job_id)
+        JobAttempt.objects.create(job=job, number=job.fence, worker=worker, tier=tier, started_at=Now())
+        record_event(job, JobState.STARTING, detail={"worker": worker})
+    return job
+
+
+def heartbeat(
+    *, job_id: uuid.UUID, fence: int, lease_seconds: float, progress: dict[str, Any] | None = None
+) -> Beat | None:
+    """Prolong the lease. None: this attempt has lost the job, kill everything and stop."""
+    changes: dict[str, Any] = {
+        "heartbeat_at": Now(),
+        "lease_expires_at": Now() + datetime.timedelta(seconds=lease_seconds),
+    }
+    if progress is not None:
+        changes["progress"] = progress
+    mine = Job.objects.filter(pk=job_id, fence=fence, state__in=ACTIVE)
+    return look(job_id=job_id, fence=fence) if mine.update(**changes) else None
+
+
+def look(*, job_id: uuid.UUID, fence: int) -> Beat | None:
+    """The heartbeat's answer without a write, for the seconds in between."""
+    row = (
+        Job.objects.filter(pk=job_id, fence=fence, state__in=ACTIVE)
+        .values_list("cancel_requested_at")
+        .first()
+    )
+    return None if row is None else Beat(cancel_requested=row[0] is not None)
+
+
+def mark_running(*, job_id: uuid.UUID, fence: int, warm: bool | None = None) -> bool:
+    """The first line of user code has been reached (for a platform job: run() is about to be called)."""
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job_id, fence=fence)
+        if not TRANSITIONS.move(mine, to=JobState.RUNNING, frm=JobState.STARTING, started_at=Now()):
+            return False
+        job = mine.select_related("project").get()
+        job.attempts.filter(number=fence).update(user_started_at=Now(), warm=warm)
+        handler_for(job.kind).started(job)
+        record_event(job, JobState.RUNNING)
+    return True
+
+
+def finish(*, job_id: uuid.UUID, fence: int, ending: Ending) -> Job | None:
+    """End an attempt exactly once. Returns the job in its new state, or None when this fence is stale.
+
+    Success calls the handler's complete() in the same transaction; when that refuses, everything is rolled
+    back and the attempt ends as failed (AtelierError) or errored (a bug).
+    """
+    try:
+        return _finish(job_id, fence, ending)
+    except AtelierError as error:
+        refused = replace(
+            ending, outcome=Outcome.FAILED, reason=error.message, error_code=error.code, detail=error.detail
+        )
+    except (OperationalError, InterfaceError):
+        raise  # the database went away: whether it committed is unknown, the supervisor asks again
+    except Exception:
+        if ending.outcome != Outcome.SUCCEEDED:
+            raise
+        logger.exception("complete() of job %s failed", job_id)
+        refused = replace(ending, outcome=Outcome.ERRORED, reason=BUG, error_code="job.internal")
+    return _finish(job_id, fence, refused)
+
+
+BUG = (
+    "Something went wrong on our side while the job's result was recorded; the worker's log has the details."
+)
+
+
+def _finish(job_id: uuid.UUID, fence: int, ending: Ending) -> Job | None:
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job_id, fence=fence, state__in=ACTIVE)
+        # of=self: project and user are outer joins, which PostgreSQL does not lock.
+        job = mine.select_related("project", "created_by").select_for_update(of=("self",)).first()
+        if job is None:
+            return None
+        if job.cancel_requested_at is not None and ending.outcome in (Outcome.SUCCEEDED, Outcome.LOST):
+            ending = replace(ending, outcome=Outcome.CANCELLED, reason=job.reason, error_code="")
+        _close_attempt(job, ending)
+        end_job_tokens(job_id=job.pk, fence=fence)
+        again = _retry(job, ending)
+        if again is not None:
+            _requeue(job, ending, again)
+        else:
+            _end(job, _final(job, ending))
+        return job
+
+
+def _close_attempt(job: Job, ending: Ending) -> None:
+    job.attempts.filter(number=job.fence).update(
+        finished_at=Now(),
+        outcome=ending.outcome,
+        charged=ending.charged,
+        reason=ending.reason,
+        error_code=ending.error_code,
+        exit_code=ending.exit_code,
+        cpu_seconds=ending.cpu_seconds,
+        max_rss=ending.max_rss,
+        wall_seconds=ending.wall_seconds,
+        log_key=ending.log_key,
+        log_bytes=ending.log_bytes,
+    )
+
+
+def _poisonous(job: Job) -> bool:
+    lost = job.attempts.filter(outcome=Outcome.LOST, charged=True)
+    return lost.values("worker").distinct().order_by().count() >= POISON_WORKERS
+
+
+def _retry(job: Job, ending: Ending) -> dict[str, Any] | None:
+    """The changed budget when the attempt is to be repeated, else None."""
+    if job.cancel_requested_at is not None:
+        return None
+    if ending.outcome == Outcome.LOST:
+        if not ending.charged:
+            return {}
+        if job.infra_retries_left > 0 and not _poisonous(job):
+            return {"infra_retries_left": F("infra_retries_left") - 1}
+    if ending.outcome == Outcome.FAILED and job.user_retries_left > 0:
+        return {"user_retries_left": F("user_retries_left") - 1}
+    return None
+
+
+def _requeue(job: Job, ending: Ending, budget: dict[str, Any]) -> None:
+    repeats = job.attempts.filter(charged=True).exclude(outcome="").count()
+    delay = BACKOFF_SECONDS[min(repeats, len(BACKOFF_SECONDS) - 1)] if ending.charged else 0
+    if ending.outcome == Outcome.LOST and repeats <= 1:
+        delay = 0
+    due = Now() + datetime.timedelta(seconds=delay)
+    TRANSITIONS.move(
+        Job.objects.filter(pk=job.pk, fence=job.fence),
+        to=JobState.QUEUED,
+        worker="",
+        lease_expires_at=None,
+        heartbeat_at=None,
+        started_at=None,
+        queued_at=Now(),
+        not_before=due if delay else None,
+        progress={},
+        reason="",
+        error_code="",
+        **budget,
+    )
+    Outbox.objects.create(job=job, queue=job.queue, due_at=due)
+    with connection.cursor() as cursor:
+        cursor.execute("NOTIFY atelier_outbox")
+    job.refresh_from_db()
+    record_event(
+        job,
+        JobState.QUEUED,
+        message=ending.reason,
+        detail={"outcome": str(ending.outcome), "charged": ending.charged, "delay_seconds": delay},
+    )
+
+
+def _final(job: Job, ending: Ending) -> Ending:
+    """An attempt may be lost, a job may not: out of retries it ends as errored."""
+    if ending.outcome != Outcome.LOST:
+        return ending
+    if _poisonous(job):
+        sentence = (
+            f"{POISON_WORKERS} different workers went away while they ran this job, so it is not tried again."
+        )
+        return replace(ending, outcome=Outcome.ERRORED, reason=sentence, error_code="job.poison")
+    sentence = f"{ending.reason} No retries are left."
+    return replace(ending, outcome=Outcome.ERRORED, reason=sentence, error_code="job.lost")
+
+
+def _end(job: Job, ending: Ending) -> None:
+    state = JobState(str(ending.outcome))
+    succeeded = state == JobState.SUCCEEDED
+    TRANSITIONS.move(
+        Job.objects.filter(pk=job.pk, fence=job.fence),
+        to=state,
+        finished_at=Now(),
+        lease_expires_at=None,
+        reason=ending.reason,
+        error_code=ending.error_code,
+        result=ending.result if succeeded else None,
+    )
+    job.refresh_from_db()
+    if succeeded:
+        handler_for(job.kind).complete(job, ending.result, ending.files or Path())
+    else:
+        tell_ended(job)
+    detail = {k: v for k, v in {"code": ending.error_code, **ending.detail}.items() if v not in ("", None)}
+    record_event(job, state, message=ending.reason, detail=detail)
+
+
+def close_waiting(*, job_id: uuid.UUID, state: JobState, reason: str, actor: str = "", **fields: Any) -> bool:
+    """End a job that nobody holds (cancelled while it waited). False when it is not waiting."""
+    with transaction.atomic():
+        waiting = Job.objects.filter(pk=job_id)
+        if not TRANSITIONS.move(
+            waiting, to=state, frm=JobState.QUEUED, finished_at=Now(), reason=reason, **fields
+        ):
+            return False
+        job = waiting.select_related("project", "created_by").get()
+        Outbox.objects.filter(job=job).delete()
+        tell_ended(job)
+        record_event(job, state, message=reason, actor=actor)
+    return True
+
+
+def tell_ended(job: Job) -> None:
+    """Call the handler's ended() in a savepoint: its bug must not keep the job from ending."""
+    try:
+        with transaction.atomic():
+            handler_for(job.kind).ended(job)
+    except Exception:
+        logger.exception("ended() of %s %s failed", job.kind, job.pk)
+        record_event(job, "handler_error", message="The owner of this job could not be told of its end.")

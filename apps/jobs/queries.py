@@ -1,0 +1,147 @@
+"""Reads for the pages and the API of jobs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from apps.accounts.models import Project
+from apps.jobs.models import Job, JobAttempt, JobEvent
+from apps.jobs.states import ACTIVE, LIVE, JobState
+from foundation.clock import now
+from foundation.errors import Invalid
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. fraction: 0 to 1, or None when the total is unknown; remaining: seconds or None."""
+
+    step: float | None = None
+    total: float | None = None
+    message: str = ""
+    fraction: float | None = None
+    elapsed: float | None = None
+    remaining: float | None = None
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percent, for a progress bar and the page title."""
+        return None if self.fraction is None else int(self.fraction * 100)
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What a page shows of a job at a glance."""
+
+    job: Job
+    progress: Progress
+    waited: float | None
+    ran: float | None
+    poll: str | None = None
+    attempts: list[JobAttempt] = field(default_factory=list)
+    events: list[JobEvent] = field(default_factory=list)
+
+
+def _seconds(start: datetime.datetime | None, end: datetime.datetime | None) -> float | None:
+    if start is None:
+        return None
+    return max(0.0, ((end or now()) - start).total_seconds())
+
+
+def progress_of(job: Job) -> Progress:
+    """The progress that the job's code last reported, with elapsed and estimated remaining seconds."""
+    data = job.progress or {}
+    step, total = data.get("step"), data.get("total")
+    fraction = None
+    if isinstance(step, int | float) and isinstance(total, int | float) and total > 0:
+        fraction = min(1.0, max(0.0, step / total))
+    elapsed = _seconds(job.started_at, job.finished_at)
+    remaining = None
+    if fraction and elapsed is not None and job.state in ACTIVE and fraction < 1:
+        remaining = elapsed * (1 - fraction) / fraction
+    return Progress(step, total, str(data.get("message") or ""), fraction, elapsed, remaining)
+
+
+def poll_interval(job: Job) -> str | None:
+    """How often a page asks again: 1 s while young, then 2 s, 5 s, 15 s; None when the job is over."""
+    if job.is_terminal:
+        return None
+    age = _seconds(job.queued_at, None) or 0.0
+    return "1s" if age < 20 else "2s" if age < 120 else "5s" if age < 1800 else "15s"
+
+
+def job_summary(job: Job, *, history: bool = False) -> JobSummary:
+    """Everything a page needs of one job; `history` adds its attempts and events (two queries)."""
+    return JobSummary(
+        job=job,
+        progress=progress_of(job),
+        waited=_seconds(job.queued_at, job.started_at or job.finished_at),
+        ran=_seconds(job.started_at, job.finished_at),
+        poll=poll_interval(job),
+        attempts=list(job.attempts.all()) if history else [],
+        events=list(JobEvent.objects.filter(job_id=job.pk)) if history else [],
+    )
+
+
+def jobs_of(
+    project: Project, *, states: Iterable[str] = (), kind: str = "", q: str = ""
+) -> QuerySet[Job]:
+    """Jobs of a project, filtered. `q` searches the title.
+
+    Raises Invalid "job.state_unknown" for a state that does not exist.
+    """
+    found = Job.objects.filter(project=project).select_related("created_by")
+    wanted = list(states)
+    for state in wanted:
+        if state not in JobState.values:
+            raise Invalid(
+                "job.state_unknown",
+                f"'{state[:40]}' is not a state of a job; use one of {', '.join(JobState.values)}.",
+                {"states": JobState.values},
+            )
+    if wanted:
+        found = found.filter(state__in=wanted)
+    if kind:
+        found = found.filter(kind=kind)
+    if q:
+        found = found.filter(title__icontains=q.replace("\x00", ""))
+    return found
+
+
+def count_by_state(project: Project) -> dict[str, int]:
+    """How many jobs a project has in each state."""
+    rows = Job.objects.filter(project=project).order_by().values_list("state").annotate(n=Count("pk"))
+    return {str(state): int(n) for state, n in rows}
+
+
+def live_jobs(projects: Iterable[Project] | QuerySet[Project], limit: int = 8) -> list[Job]:
+    """The newest jobs that are queued or held, for the pill in the top bar."""
+    found = Job.objects.filter(project__in=projects, state__in=LIVE).select_related("project")
+    return list(found.order_by("-created_at")[:limit])
+
+
+def latest_job(subject_kind: str, subject_id: object) -> Job | None:
+    """The newest job about an object."""
+    return Job.objects.about(subject_kind, subject_id).order_by("-created_at", "-id").first()
+
+
+def attempt_dict(attempt: JobAttempt) -> dict[str, Any]:
+    """An attempt as the API shows it."""
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "started_at": attempt.started_at,
+        "finished_at": attempt.finished_at,
+        "outcome": attempt.outcome or None,
+        "reason": attempt.reason,
+        "exit_code": attempt.exit_code,
+        "cpu_seconds": attempt.cpu_seconds,
+        "max_rss": attempt.max_rss,
+        "wall_seconds": attempt.wall_seconds,
+        "tier": attempt.tier,
+        "warm": attempt.warm,
+    }
