@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class AtelierConfig(AppConfig):
+    name = "atelier"
+    label = "atelier"
+    verbose_name = "Atelier"

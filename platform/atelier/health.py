@@ -1,0 +1,86 @@
+"""Is the process alive, and is every component usable?"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from foundation.api import json_error
+from foundation.errors import NotFound
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers: nothing else is asked."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    return "ready"
+
+
+def _broker() -> str:
+    import redis
+
+    client = redis.Redis.from_url(settings.CONFIG.redis_url, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        client.ping()
+    finally:
+        client.close()
+    return "ready"
+
+
+def _socket(name: str) -> str:
+    path = settings.CONFIG.sockets.get(name)
+    if not path:
+        return "not started"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        probe.connect(path)
+    return "ready"
+
+
+def _beating(kind: str) -> str:
+    from apps.jobs.queries import process_state
+
+    return process_state(kind)
+
+
+def component_states() -> dict[str, str]:
+    """Component → "ready", or a word that says what is missing. Never raises."""
+    probes: dict[str, Any] = {
+        "database": _database,
+        "broker": _broker,
+        "tracking": lambda: _socket("tracking"),
+    }
+    for kind in ("worker", "scheduler", "serving"):
+        probes[kind] = lambda kind=kind: _beating(kind)
+    states: dict[str, str] = {}
+    for name, probe in probes.items():
+        try:
+            states[name] = str(probe())
+        except Exception as error:
+            states[name] = f"unreachable ({type(error).__name__})"
+    return states
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 only when every component is usable; always the JSON component → state."""
+    states = component_states()
+    ready = all(state == "ready" for state in states.values())
+    response = JsonResponse(
+        {"state": "ready" if ready else "starting", "components": states}, status=200 if ready else 503
+    )
+    if not ready:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def api_not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Every unknown address under /api."""
+    return json_error(request, NotFound("not_found", "There is no such address in this API; see /api/docs."))
