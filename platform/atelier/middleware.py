@@ -35,7 +35,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
+        scope: dict[str, Any] = getattr(request, "scope", {})
+        given = str(scope.get("atelier.request_id") or request.headers.get("X-Request-ID", ""))
         request.request_id = given if _REQUEST_ID.fullmatch(given) else uuid7().hex  # type: ignore[attr-defined]
         response = self.get_response(request)
         response.headers.setdefault("X-Request-ID", request.request_id)  # type: ignore[attr-defined]
