@@ -11,6 +11,7 @@ from typing import Protocol
 
 from foundation.errors import AtelierError
 from foundation.ids import uuid7
+
 from gateway.http import (
     AsgiApp,
     ClientGone,

@@ -11,6 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from foundation.errors import AtelierError, Forbidden, Malformed, TooLarge
+
 from gateway.ports import Caller, Credentials
 
 Scope = MutableMapping[str, Any]
@@ -140,7 +141,7 @@ async def send_bytes(
 
 async def send_json(send: Send, status: int, payload: Any, headers: Headers = ()) -> None:
     """One complete JSON answer. NaN and infinities must not be in the payload (raises ValueError)."""
-    body = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+    body = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     await send_bytes(send, status, body, b"application/json", headers)
 
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from adapters.serving.bundle import read_columns, read_example
 from foundation.tasks import UserError
+
+from adapters.serving.bundle import read_columns, read_example
 
 SERVICE = Path(__file__).with_name("service.py")
 

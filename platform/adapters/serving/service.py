@@ -12,7 +12,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import bentoml
 
@@ -64,7 +64,7 @@ class Scorer:
         self.bundle: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
         self.names: list[str] = [column["name"] for column in self.bundle["columns"]]
         self.types: list[str] = [column["type"] for column in self.bundle["columns"]]
-        self.tensor: Optional[str] = self.bundle.get("tensor")
+        self.tensor: str | None = self.bundle.get("tensor")
         self.all_numbers = all(kind == "number" for kind in self.types)
         self.model = load_model(folder / "model")
         self.has_probabilities = self.bundle.get("task") == "classification" and hasattr(
@@ -132,7 +132,7 @@ def plain(values: Any) -> list[Any]:
 class AtelierModel:
     """Predicts with the model of this Bento. `current` is the instance that BentoML made in this process."""
 
-    current: Optional["AtelierModel"] = None
+    current: AtelierModel | None = None
 
     def __init__(self) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -145,9 +145,9 @@ class AtelierModel:
     @bentoml.api(route="/predict")
     def predict(
         self,
-        records: Optional[list[dict[str, Any]]] = None,
-        rows: Optional[list[list[Any]]] = None,
-        columns: Optional[list[str]] = None,
+        records: list[dict[str, Any]] | None = None,
+        rows: list[list[Any]] | None = None,
+        columns: list[str] | None = None,
     ) -> dict[str, Any]:
         """Predict for `records` (column -> value), or `rows` in the order of `columns` (default: the model's)."""
         names = self.scorer.names
