@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from foundation.errors import Forbidden, NotFound, Unauthenticated
-
 from apps.accounts.models import Membership, Project, Team, User
 from apps.accounts.states import Role, Scope
+from foundation.errors import Forbidden, NotFound, Unauthenticated
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from foundation.clock import now
-from foundation.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
-from foundation.events import publish
-from foundation.names import check_name, check_slug, check_text
 
 from apps.accounts import events, tokens
 from apps.accounts.access import Actor, require_user, role_in_project, role_in_team
 from apps.accounts.audit import record_audit
 from apps.accounts.models import ApiToken, LoginFailure, Membership, Project, Team, User
 from apps.accounts.states import Role, Scope
+from foundation.clock import now
+from foundation.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from foundation.events import publish
+from foundation.names import check_name, check_slug, check_text
 
 __all__ = ["record_audit"]
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from foundation.api import api_path, check_if_match, etag_of
-from foundation.clock import iso
-from foundation.errors import NotFound
-from foundation.pagination import KeysetPagination
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -26,6 +22,10 @@ from apps.accounts.access import (
 from apps.accounts.api_base import ProjectAPIView, ProjectViewSet, StudioAPIView
 from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, Team
 from apps.accounts.states import Role, Scope
+from foundation.api import api_path, check_if_match, etag_of
+from foundation.clock import iso
+from foundation.errors import NotFound
+from foundation.pagination import KeysetPagination
 
 __all__ = ["ProjectAPIView", "ProjectViewSet", "StudioAPIView"]
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from foundation.errors import Unauthenticated
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 
 from apps.accounts.access import ANONYMOUS, Actor
 from apps.accounts.tokens import actor_of_token
+from foundation.errors import Unauthenticated
 
 
 def secret_in(header: str) -> str | None:

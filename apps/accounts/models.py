@@ -8,11 +8,11 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from apps.accounts.states import Role, Scope
 from foundation.clock import now
 from foundation.ids import uuid7
 from foundation.models import Identified, Stamped, Trashable, TrashQuerySet
-
-from apps.accounts.states import Role, Scope
 
 
 class User(AbstractUser):

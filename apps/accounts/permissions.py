@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from foundation.errors import Unauthenticated
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from apps.accounts.access import ANONYMOUS, Actor, require_write
+from foundation.errors import Unauthenticated
 
 
 class SignedIn(BasePermission):

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from foundation.clock import now
-from foundation.errors import Unauthenticated
 
 from apps.accounts.access import Actor
 from apps.accounts.models import ApiToken, Project, User
 from apps.accounts.states import Scope
+from foundation.clock import now
+from foundation.errors import Unauthenticated
 
 PREFIX = "atl_"
 _ALPHABET = string.ascii_letters + string.digits

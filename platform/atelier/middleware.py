@@ -10,6 +10,7 @@ from csp.constants import NONCE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
 from foundation.api import as_atelier_error, error_headers, json_error
 from foundation.ids import uuid7
 

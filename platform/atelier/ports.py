@@ -140,8 +140,12 @@ class ProjectResolver:
         project: ProjectRef = found
         if write and not project.editable:
             if caller.scope != "write":
-                raise Forbidden("token.read_only", "This token may only read; make one with the scope 'write'.")
-            raise Forbidden("role.too_small", "This needs the role contributor; an owner of the team can give it.")
+                raise Forbidden(
+                    "token.read_only", "This token may only read; make one with the scope 'write'."
+                )
+            raise Forbidden(
+                "role.too_small", "This needs the role contributor; an owner of the team can give it."
+            )
         return project
 
     @staticmethod
@@ -154,7 +158,11 @@ class ProjectResolver:
         role = role_in_project(actor, project)
         editable = role is not None and role.rank >= Role.CONTRIBUTOR.rank and actor.scope == "write"
         return ProjectRef(
-            id=project.pk, slug=project.slug, team_id=project.team_id, editable=editable, timezone=project.timezone
+            id=project.pk,
+            slug=project.slug,
+            team_id=project.team_id,
+            editable=editable,
+            timezone=project.timezone,
         )
 
 
@@ -213,7 +221,13 @@ class JobRunFinder:
 
 
 async def adopt_run(
-    caller: Caller, project: ProjectRef, run_id: str, *, experiment_id: str, name: str, parent: str | None = None
+    caller: Caller,
+    project: ProjectRef,
+    run_id: str,
+    *,
+    experiment_id: str,
+    name: str,
+    parent: str | None = None,
 ) -> None:
     """A client made a run in MLflow: give it its row."""
 

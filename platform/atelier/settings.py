@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
-from runtime.config import load
 
 from atelier.discovery import exists
 from atelier.logging import logging_config
+from runtime.config import load
 
 CONFIG = load()
 BASE_DIR = Path(__file__).resolve().parents[2]

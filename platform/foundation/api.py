@@ -78,7 +78,9 @@ def as_atelier_error(error: Exception) -> errors.AtelierError | None:
     if isinstance(error, RequestDataTooBig | TooManyFieldsSent):
         return errors.TooLarge("request.too_large", "The request body is larger than this address accepts.")
     if isinstance(error, OperationalError | InterfaceError):
-        return errors.Unavailable("database.unavailable", "The database does not answer right now; try again in a moment.")
+        return errors.Unavailable(
+            "database.unavailable", "The database does not answer right now; try again in a moment."
+        )
     if isinstance(error, DatabaseError | ValueError) and "NUL" in str(error):
         return errors.Invalid("text.invalid", "The request contains a NUL character, which cannot be stored.")
     return None
@@ -86,7 +88,9 @@ def as_atelier_error(error: Exception) -> errors.AtelierError | None:
 
 def request_id_of(request: Any) -> str:
     """The id under which this request is found in the logs."""
-    return str(getattr(request, "request_id", "") or getattr(getattr(request, "_request", None), "request_id", ""))
+    return str(
+        getattr(request, "request_id", "") or getattr(getattr(request, "_request", None), "request_id", "")
+    )
 
 
 def error_headers(error: errors.AtelierError) -> dict[str, str]:
@@ -125,7 +129,9 @@ def _open_connections() -> list[Any]:
 
 def json_error(request: HttpRequest, error: errors.AtelierError) -> JsonResponse:
     """The error shape for code outside REST framework."""
-    return JsonResponse(error.as_dict(request_id_of(request)), status=error.status, headers=error_headers(error))
+    return JsonResponse(
+        error.as_dict(request_id_of(request)), status=error.status, headers=error_headers(error)
+    )
 
 
 def etag_of(*parts: object) -> str:
@@ -142,5 +148,7 @@ def check_if_match(request: Any, etag: str) -> None:
     wanted = {part.strip().removeprefix("W/") for part in header.split(",")}
     if etag not in wanted:
         raise errors.Conflict(
-            "stale", "This object has changed since you read it; fetch it again and repeat the change.", {"etag": etag}
+            "stale",
+            "This object has changed since you read it; fetch it again and repeat the change.",
+            {"etag": etag},
         )

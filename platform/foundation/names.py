@@ -43,7 +43,11 @@ def check_slug(text: object, *, field: str = "slug") -> str:
             {"field": field},
         )
     if text in RESERVED_SLUGS:
-        raise Invalid("slug.reserved", f"'{text}' is a word Atelier keeps for itself; choose another {field}.", {"field": field})
+        raise Invalid(
+            "slug.reserved",
+            f"'{text}' is a word Atelier keeps for itself; choose another {field}.",
+            {"field": field},
+        )
     return text
 
 

@@ -53,7 +53,9 @@ class KeysetPagination(CursorPagination):
         if raw is None:
             return self.page_size
         if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= MAX_LIMIT:
-            raise Invalid("list.limit", f"limit is a whole number from 1 to {MAX_LIMIT}.", {"limit": raw[:40]})
+            raise Invalid(
+                "list.limit", f"limit is a whole number from 1 to {MAX_LIMIT}.", {"limit": raw[:40]}
+            )
         return int(raw)
 
     def get_ordering(self, request: Any, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:

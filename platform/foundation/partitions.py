@@ -72,7 +72,9 @@ def ensure_months(*, today: datetime.date, ahead: int = 2) -> list[str]:
             first, following = _month(today.replace(day=1), step), _month(today.replace(day=1), step + 1)
             name = f"{table}_y{first.year}m{first.month:02d}"
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL", [name, table])
+                cursor.execute(
+                    "SELECT to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL", [name, table]
+                )
                 exists, parent = cursor.fetchone()
                 if exists or not parent:
                     continue

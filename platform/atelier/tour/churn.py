@@ -91,7 +91,9 @@ def _draw(random: "np.random.Generator", rows: int, products: tuple[float, ...])
     """Draw the features. NumOfProducts depends on no other column, so that it alone can shift."""
     import numpy as np
 
-    balance = np.where(random.random(rows) < 0.36, 0.0, np.clip(random.normal(120_000, 30_000, rows), 1_000, None))
+    balance = np.where(
+        random.random(rows) < 0.36, 0.0, np.clip(random.normal(120_000, 30_000, rows), 1_000, None)
+    )
     return {
         "CreditScore": np.clip(random.normal(650, 96, rows), 350, 850).round().astype(np.int64),
         "Geography": random.choice(["France", "Germany", "Spain"], rows, p=[0.50, 0.25, 0.25]),
@@ -115,11 +117,11 @@ def exit_probability(columns: dict[str, Any]) -> "NDArray[np.float64]":
     of_age = 4.4 * np.exp(-(((age - 56) / 13) ** 2))
     of_products = np.array([0.0, 0.8, -0.6, 2.4, 3.2])[np.asarray(columns["NumOfProducts"])]
     logit = (
-        -3.7
+        -3.75
         + of_age
         + of_products
-        - 0.85 * np.asarray(columns["IsActiveMember"])
-        + 0.45 * (np.asarray(columns["Balance"]) > 0)
+        - 1.05 * np.asarray(columns["IsActiveMember"])
+        + 0.65 * (np.asarray(columns["Balance"]) > 0)
         + 0.40 * (np.asarray(columns["Geography"]) == "Germany")
         + 0.30 * (np.asarray(columns["Gender"]) == "Female")
         - 0.0006 * (np.asarray(columns["CreditScore"], dtype=np.float64) - 650)
