@@ -16,7 +16,7 @@ from runtime.testing import Cluster
 
 from tests.settings import TEST_HOME
 
-pytest_plugins = ["tests.support.studio", "tests.support.browser"]
+pytest_plugins = ["tests.support.studio", "tests.support.browser", "tests.support.people"]
 
 _CLUSTER = Cluster(TEST_HOME)
 DATABASE_FIXTURES = {"db", "transactional_db", "studio_cluster", "mlflow_schema", "django_db_setup"}
