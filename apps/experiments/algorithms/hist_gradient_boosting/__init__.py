@@ -1,0 +1,1 @@
+"""Histogram gradient boosting: trees that correct one another, on binned features."""

@@ -1,0 +1,1 @@
+"""Logistic regression for classification, ridge or elastic net for regression."""

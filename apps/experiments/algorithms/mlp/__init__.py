@@ -1,0 +1,1 @@
+"""Multi-layer perceptron: a small fully connected neural network."""

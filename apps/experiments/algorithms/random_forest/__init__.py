@@ -1,0 +1,1 @@
+"""Random forest: many decorrelated decision trees that vote."""

@@ -1,0 +1,210 @@
+"""What an algorithm declares about itself: tasks and typed parameters, validated in one place.
+
+The same schema renders the form, validates the API, fills the documentation and offers search spaces.
+Standard library only, because web, worker and sandbox all import it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from foundation.errors import Invalid
+
+TASKS = ("classification", "regression")
+Value = float | int | str | bool | None
+
+
+def _always_here() -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of an algorithm.
+
+    type: float, int, categorical or boolean. low and high are inclusive; `log` says that the natural scale
+    is logarithmic (low > 0). nullable: None is allowed and means what `none_means` says. tasks: the tasks
+    that know this parameter. advanced: folded away in the form.
+    """
+
+    name: str
+    type: Literal["float", "int", "categorical", "boolean"]
+    default: Value
+    title: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[str, ...] = ()
+    nullable: bool = False
+    none_means: str = "no limit"
+    tasks: tuple[str, ...] = TASKS
+    advanced: bool = False
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words, for help texts and error messages."""
+        if self.type == "categorical":
+            text = "one of " + ", ".join(self.choices)
+        elif self.type == "boolean":
+            text = "true or false"
+        else:
+            kind = "a whole number" if self.type == "int" else "a number"
+            text = f"{kind} from {self.low:g} to {self.high:g}"
+        return f"{text}, or empty for {self.none_means}" if self.nullable else text
+
+    def clean(self, value: object) -> Value:
+        """The value in its own type. Accepts JSON values and the strings of a form.
+
+        Raises Invalid: "parameter.invalid" for a wrong type, "parameter.out_of_range" with low and high.
+        """
+        if value is None or (isinstance(value, str) and not value.strip()):
+            if self.nullable:
+                return None
+            raise self._refuse("parameter.invalid", "is empty")
+        if self.type == "boolean":
+            return self._clean_boolean(value)
+        if self.type == "categorical":
+            if isinstance(value, str) and value in self.choices:
+                return value
+            raise self._refuse("parameter.out_of_range", f"is {_show(value)}")
+        return self._clean_number(value)
+
+    def _clean_boolean(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.strip().lower() in {"true", "on", "yes", "1"}:
+            return True
+        if isinstance(value, str) and value.strip().lower() in {"false", "off", "no", "0"}:
+            return False
+        raise self._refuse("parameter.invalid", f"is {_show(value)}")
+
+    def _clean_number(self, value: object) -> float | int:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise self._refuse("parameter.invalid", f"is {_show(value)}")
+        try:
+            number = int(value) if isinstance(value, int) else float(value)
+            if self.type == "int" and isinstance(number, float) and number.is_integer():
+                number = int(number)
+        except (ValueError, OverflowError):
+            raise self._refuse("parameter.invalid", f"is {_show(value)}") from None
+        if isinstance(number, float) and not math.isfinite(number):
+            raise self._refuse("parameter.invalid", f"is {_show(value)}")
+        if self.type == "int" and not isinstance(number, int):
+            raise self._refuse("parameter.invalid", f"is {_show(value)}")
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            raise self._refuse("parameter.out_of_range", f"is {_show(value)}")
+        return float(number) if self.type == "float" else number
+
+    def _refuse(self, code: str, what: str) -> Invalid:
+        detail: dict[str, Any] = {"field": f"parameters.{self.name}", "type": self.type}
+        if self.low is not None or self.high is not None:
+            detail |= {"low": self.low, "high": self.high}
+        if self.choices:
+            detail["choices"] = list(self.choices)
+        return Invalid(code, f"The parameter {self.name} {what}; allowed is {self.range_text}.", detail)
+
+    def as_json(self) -> dict[str, Any]:
+        """The parameter for GET /algorithms."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "default": self.default,
+            "title": self.title,
+            "help": self.help,
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            "choices": list(self.choices),
+            "nullable": self.nullable,
+            "advanced": self.advanced,
+            "task": list(self.tasks),
+        }
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """The manifest of one plug-in.
+
+    scales: the estimator wants features of mean 0 and deviation 1. probe: answers why the algorithm cannot
+    run on this machine (a sentence), or None; it must not import the library itself.
+    """
+
+    name: str
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    tasks: tuple[str, ...] = TASKS
+    scales: bool = False
+    order: int = 50
+    probe: Callable[[], str | None] = _always_here
+
+    def missing(self) -> str | None:
+        """Why the algorithm cannot be used here, or None when it can."""
+        return self.probe()
+
+    def parameters_for(self, task: str | None) -> list[Parameter]:
+        """The parameters that the task knows; all of them when the task is not known yet."""
+        return [p for p in self.parameters if task is None or task in p.tasks]
+
+    def clean(self, values: object, task: str | None = None) -> dict[str, Value]:
+        """Validated parameters with defaults filled in, in schema order.
+
+        `task` None accepts the parameters of either task (it is decided when the data is read). Raises
+        Invalid "parameter.unknown", "parameter.invalid" or "parameter.out_of_range", naming the field.
+        """
+        if values is None:
+            values = {}
+        if not isinstance(values, Mapping):
+            raise Invalid(
+                "parameter.invalid",
+                'The parameters must be an object such as {"name": value}.',
+                {"field": "parameters"},
+            )
+        mine = {p.name: p for p in self.parameters_for(task)}
+        for name in values:
+            if name not in mine:
+                raise Invalid(
+                    "parameter.unknown",
+                    f"{self.title} has no parameter '{str(name)[:80]}'"
+                    f"{f' for {task}' if task else ''}. It knows: {', '.join(mine)}.",
+                    {"field": f"parameters.{str(name)[:80]}", "known": list(mine)},
+                )
+        return {n: p.clean(values[n]) if n in values else p.default for n, p in mine.items()}
+
+    def build(self, task: str, parameters: Mapping[str, Value], seed: int) -> Any:
+        """An unfitted scikit-learn estimator. Imports the library: call it in the sandbox only."""
+        mine = {p.name: p for p in self.parameters_for(task)}
+        chosen = {name: parameters.get(name, p.default) for name, p in mine.items()}
+        return self._module().build(task, chosen, seed)
+
+    def curves(self, estimator: Any, features: Any, target: Any, task: str) -> dict[str, list[tuple[int, float]]]:
+        """How the fitted estimator learned: series name -> [(step, value)], empty where it has none.
+
+        features: encoded matrix (rows, columns) of held-out rows; target: their true values (rows,).
+        """
+        function = getattr(self._module(), "curves", None)
+        found: dict[str, list[tuple[int, float]]] = function(estimator, features, target, task) if function else {}
+        return found
+
+    def _module(self) -> Any:
+        return importlib.import_module(f"apps.experiments.algorithms.{self.name}.build")
+
+    def as_json(self) -> dict[str, Any]:
+        """The algorithm for GET /algorithms."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "task": list(self.tasks),
+            "parameters": [p.as_json() for p in self.parameters],
+        }
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,46 @@
+"""What the program ran on, so that a run can be understood and repeated."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+#: What a saved model needs to load, and what a reader of a run asks for first.
+MODEL_PACKAGES = ("scikit-learn", "cloudpickle", "numpy", "pandas", "scipy")
+NOTABLE = (*MODEL_PACKAGES, "mlflow", "lightgbm", "pyarrow", "polars", "joblib", "threadpoolctl")
+
+
+def describe() -> dict[str, Any]:
+    """{"python", "platform", "processors", "packages": {name: version}} of this process."""
+    packages = {name: version for name in NOTABLE if (version := _version(name))}
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "processors": processors(),
+        "packages": packages,
+    }
+
+
+def requirements(*extra: str) -> list[str]:
+    """pip lines, pinned to what is installed here, of a model that may also need `extra` packages."""
+    names = ["mlflow", *MODEL_PACKAGES, *extra]
+    return [f"{name}=={version}" for name in names if (version := _version(name))]
+
+
+def processors() -> int:
+    """Processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
