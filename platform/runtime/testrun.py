@@ -1,0 +1,23 @@
+"""`manage.py test [pytest arguments]`: the suite with its own temporary databases."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from runtime.bootstrap import ROOT
+
+
+def main(arguments: list[str]) -> int:
+    """Replace this process by pytest in the repository's folder; paths may be given from anywhere."""
+    given = [_rooted(argument) for argument in arguments[1:]]
+    os.chdir(ROOT)
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "pytest", *given], environment)
+
+
+def _rooted(argument: str) -> str:
+    """A path that exists here becomes absolute, because pytest runs in the repository's folder."""
+    path, separator, name = argument.partition("::")
+    return os.path.abspath(path) + separator + name if os.path.exists(path) else argument
