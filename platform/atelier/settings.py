@@ -135,10 +135,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "foundation.ui.staticfinders.PackageFinder",
 ]
-if exists("foundation.ui.staticfinders"):
-    STATICFILES_FINDERS.append("foundation.ui.staticfinders.PlotlyFinder")
-STATIC_ROOT = CONFIG.home / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -53,7 +53,9 @@ def as_atelier_error(error: Exception) -> errors.AtelierError | None:
         sentence = messages[0] if field in ("body", "non_field_errors") else f"{field}: {messages[0]}"
         return errors.Invalid("request.invalid", sentence, {"fields": fields})
     if isinstance(error, drf.ParseError):
-        return errors.Malformed("request.malformed", "The body cannot be read: " + str(error.detail))
+        return errors.Malformed(
+            "request.malformed", f"The body cannot be read: {str(error.detail).rstrip('.')}."
+        )
     if isinstance(error, drf.NotAuthenticated | drf.AuthenticationFailed):
         return errors.Unauthenticated("auth.required", str(error.detail))
     if isinstance(error, Http404 | drf.NotFound):

@@ -126,7 +126,7 @@ def exit_probability(columns: dict[str, Any]) -> "NDArray[np.float64]":
         + 0.30 * (np.asarray(columns["Gender"]) == "Female")
         - 0.0006 * (np.asarray(columns["CreditScore"], dtype=np.float64) - 650)
     )
-    return 1 / (1 + np.exp(-logit))
+    return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float64)
 
 
 def _exits(random: "np.random.Generator", columns: dict[str, Any]) -> "NDArray[np.int64]":
