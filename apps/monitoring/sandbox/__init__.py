@@ -1,0 +1,1 @@
+"""The mathematics of monitoring, and the program of the isolated child. Nothing here imports Django."""
