@@ -92,8 +92,11 @@ class Spool:
         folder = self.folder / str(route.deployment_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{uuid7()}.open"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        # Locked before it has its name: a sealer never finds an open file whose writer lives and whose lock is free.
+        nameless = path.with_suffix(".new")
+        descriptor = os.open(nameless, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        nameless.rename(path)
         file = _File(path, descriptor, route.revision, 0, time.monotonic())
         header = {
             "format": FORMAT,
