@@ -16,12 +16,14 @@ from typing import Any, Literal
 
 import sqlparse
 from sqlparse.exceptions import SQLParseError
-from sqlparse.sql import Comparison, Identifier, Parenthesis, Token
+from sqlparse.sql import Comparison, Identifier, Parenthesis
+from sqlparse.sql import Token as _Token
 from sqlparse.tokens import Token as T
 
 from foundation.errors import Invalid
 
 Kind = Literal["metric", "parameter", "tag", "attribute", "dataset"]
+Token: Any = _Token  # sqlparse is not typed
 Value = str | int | float | tuple[str, ...] | None
 
 _KINDS: dict[str, Kind] = {
@@ -190,7 +192,7 @@ def _value(kind: Kind, key: str, numeric: bool, token: Token) -> Value:
     if token.ttype is T.Literal.String.Single or isinstance(token, Identifier):
         text = token.value
         if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-            return text[1:-1]
+            return str(text[1:-1])
     raise _refuse(f"The value of {key!r} must be a quoted text, such as 'value'; got {token.value}.")
 
 

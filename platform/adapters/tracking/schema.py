@@ -11,10 +11,10 @@ REVISION = "dc11669786a5"
 def explain(found: str | None) -> Unavailable:
     """The sentence for a database whose MLflow tables are missing or of another release."""
     if found is None:
-        message = "MLflow's tables are missing: start the studio once with `python3 manage.py up`, which makes them."
+        message = "MLflow's tables are missing: `python3 manage.py up` makes them."
     else:
         message = (
-            f"MLflow's tables have revision {found}, this studio needs {REVISION}: run `python3 manage.py up`, "
-            "which upgrades them, or install the release of the studio that matches."
+            f"MLflow's tables have revision {found}, this studio needs {REVISION}: run"
+            " `python3 manage.py up`, which upgrades them, or install the release that matches them."
         )
     return Unavailable("tracking.revision", message, {"found": found, "needed": REVISION})

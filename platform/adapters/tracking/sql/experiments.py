@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
 
+from adapters.tracking.limits import check_value
 from adapters.tracking.protocol import (
     ARTIFACT_SCHEME,
     DEFAULT_EXPERIMENT,
@@ -14,7 +15,7 @@ from adapters.tracking.protocol import (
     workspace_name,
 )
 from adapters.tracking.schema import REVISION, explain
-from adapters.tracking.sql.rows import check_value, execute, fetch_all, fetch_one, millis, moment
+from adapters.tracking.sql.rows import execute, fetch_all, fetch_one, millis, moment
 from foundation.errors import Conflict, Invalid, NotFound
 
 NAME_LIMIT = 256
@@ -70,9 +71,11 @@ class SqlExperiments:
 
         Raises Conflict "tracking.experiment_deleted" when it is in the trash, Invalid for a bad name.
         """
-        self._check_name(name)
+        self._check_experiment_name(name)
         workspace = workspace_name(project_id)
-        known = "SELECT experiment_id, lifecycle_stage FROM mlflow.experiments WHERE workspace = %s AND name = %s"
+        known = (
+            "SELECT experiment_id, lifecycle_stage FROM mlflow.experiments WHERE workspace = %s AND name = %s"
+        )
         row = fetch_one(known, [workspace, name])
         if row is None:
             stamp = millis()
@@ -99,14 +102,14 @@ class SqlExperiments:
 
     def rename_experiment(self, project_id: UUID, experiment_id: str, name: str) -> None:
         """Give an experiment another name. Raises NotFound, Conflict "tracking.experiment_exists"."""
-        self._check_name(name)
+        self._check_experiment_name(name)
         taken = fetch_one(
             "SELECT 1 FROM mlflow.experiments WHERE workspace = %s AND name = %s AND experiment_id <> %s",
             [workspace_name(project_id), name, parse_experiment_id(experiment_id)],
         )
         if taken:
             raise Conflict("tracking.experiment_exists", f"There is already an experiment {name!r}.")
-        self._update(project_id, experiment_id, "name = %s", [name])
+        self._update_experiment(project_id, experiment_id, "name = %s", [name])
 
     def delete_experiment(self, project_id: UUID, experiment_id: str) -> None:
         """Move an experiment and its active runs to the trash."""
@@ -117,7 +120,7 @@ class SqlExperiments:
         self._stage(project_id, experiment_id, "active", None)
 
     def _stage(self, project_id: UUID, experiment_id: str, stage: str, deleted: int | None) -> None:
-        self._update(project_id, experiment_id, "lifecycle_stage = %s", [stage])
+        self._update_experiment(project_id, experiment_id, "lifecycle_stage = %s", [stage])
         execute(
             "UPDATE mlflow.runs SET lifecycle_stage = %s, deleted_time = %s"
             " WHERE experiment_id = %s AND lifecycle_stage <> %s"
@@ -126,9 +129,11 @@ class SqlExperiments:
             [stage, deleted, parse_experiment_id(experiment_id), stage],
         )
 
-    def _update(self, project_id: UUID, experiment_id: str, assignment: str, values: list[object]) -> None:
+    def _update_experiment(
+        self, project_id: UUID, experiment_id: str, assignment: str, values: list[object]
+    ) -> None:
         changed = execute(
-            f"UPDATE mlflow.experiments SET {assignment}, last_update_time = %s"  # noqa: S608 - fixed text
+            f"UPDATE mlflow.experiments SET {assignment}, last_update_time = %s"
             " WHERE experiment_id = %s AND workspace = %s",
             [*values, millis(), parse_experiment_id(experiment_id), workspace_name(project_id)],
         )
@@ -138,7 +143,7 @@ class SqlExperiments:
             )
 
     @staticmethod
-    def _check_name(name: str) -> None:
+    def _check_experiment_name(name: str) -> None:
         if not name.strip():
             raise Invalid("tracking.bad_name", "The experiment's name is missing.")
         check_value(name, "experiment", "name", NAME_LIMIT)

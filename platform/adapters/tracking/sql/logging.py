@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from adapters.tracking.limits import PARAM_LIMIT, RUN_ID, TAG_LIMIT, check_key, check_value
 from adapters.tracking.protocol import (
     ARCHIVED_TAG,
     DIGEST_TAG,
@@ -17,22 +18,16 @@ from adapters.tracking.protocol import (
     workspace_name,
 )
 from adapters.tracking.sql.experiments import parse_experiment_id
-from adapters.tracking.sql.rows import (
-    PARAM_LIMIT,
-    RUN_ID,
-    TAG_LIMIT,
-    check_key,
-    check_value,
-    execute,
-    fetch_one,
-    millis,
-)
+from adapters.tracking.sql.rows import execute, fetch_one, millis
 from foundation.errors import Conflict, Invalid, NotFound
 
 NAME_LIMIT = 250
 DIGEST_LIMIT = 36
 RUN_NAME_TAG = "mlflow.runName"
-_CHILD_TABLES = ("metrics", "latest_metrics", "params")
+_RUN_COLUMNS = (
+    "run_uuid, name, artifact_uri, experiment_id, source_type, source_name, entry_point_name, user_id,"
+    " status, start_time, end_time, deleted_time, source_version, lifecycle_stage"
+)
 
 
 def no_run(run_id: str) -> NotFound:
@@ -63,14 +58,16 @@ class SqlRunWrites:
         """
         if not RUN_ID.fullmatch(run_id):
             raise Invalid("tracking.bad_run_id", "A run id is 32 hexadecimal digits.")
-        given = {check_key(k, "parameter"): check_value(v, "parameter", k, PARAM_LIMIT) for k, v in (parameters or {}).items()}
+        given = {
+            check_key(k, "parameter"): check_value(v, "parameter", k, PARAM_LIMIT)
+            for k, v in (parameters or {}).items()
+        }
         inputs = [dataset] if isinstance(dataset, DatasetInput) else list(dataset or ())
         labels = self._tags(name, user, given, tags or {}, inputs)
         made = execute(
-            "INSERT INTO mlflow.runs (run_uuid, name, artifact_uri, experiment_id, source_type, source_name,"
-            " entry_point_name, user_id, status, start_time, end_time, deleted_time, source_version, lifecycle_stage)"
-            " SELECT %s, %s, artifact_location || '/' || %s || '/artifacts', experiment_id, 'UNKNOWN', '', '', %s,"
-            " 'SCHEDULED', %s, NULL, NULL, '', 'active' FROM mlflow.experiments"
+            f"INSERT INTO mlflow.runs ({_RUN_COLUMNS})"
+            " SELECT %s, %s, artifact_location || '/' || %s || '/artifacts', experiment_id, 'UNKNOWN', '', '',"
+            " %s, 'SCHEDULED', %s, NULL, NULL, '', 'active' FROM mlflow.experiments"
             " WHERE experiment_id = %s AND workspace = %s AND lifecycle_stage = 'active'"
             " ON CONFLICT (run_uuid) DO NOTHING",
             [run_id, labels[RUN_NAME_TAG], run_id, user[:256], millis(),
@@ -89,12 +86,10 @@ class SqlRunWrites:
 
     def start_run(self, run_id: str) -> None:
         """The run's work has begun: RUNNING, and its start time is now."""
-        self._update_run(
-            run_id, "status = 'RUNNING', start_time = %s, end_time = NULL", [millis()]
-        )
+        self._update_run(run_id, "status = 'RUNNING', start_time = %s, end_time = NULL", [millis()])
 
     def finish_run(self, run_id: str, status: RunStatus) -> None:
-        """The run is over (FINISHED, FAILED or KILLED), and its end time is now; else only the status is set."""
+        """The run is over (FINISHED, FAILED or KILLED) and its end time is now; else sets the status only."""
         over = status in ("FINISHED", "FAILED", "KILLED")
         self._update_run(run_id, "status = %s, end_time = %s", [status, millis() if over else None])
 
@@ -134,8 +129,9 @@ class SqlRunWrites:
         archive's run id.
         """
         row = fetch_one(
-            "SELECT experiment_id, name, user_id, start_time, artifact_uri, (SELECT value FROM mlflow.tags t"
-            " WHERE t.run_uuid = r.run_uuid AND t.key = %s) FROM mlflow.runs r WHERE run_uuid = %s FOR UPDATE",
+            "SELECT experiment_id, name, user_id, start_time, artifact_uri,"
+            " (SELECT value FROM mlflow.tags t WHERE t.run_uuid = r.run_uuid AND t.key = %s)"
+            " FROM mlflow.runs r WHERE run_uuid = %s FOR UPDATE",
             [SUBMITTED_TAG, run_id],
         )
         if row is None:
@@ -143,34 +139,36 @@ class SqlRunWrites:
         experiment_id, name, user, started, location, submitted = row
         archive, stamp = uuid.uuid4().hex, millis()
         execute(
-            "INSERT INTO mlflow.runs (run_uuid, name, artifact_uri, experiment_id, source_type, source_name,"
-            " entry_point_name, user_id, status, start_time, end_time, deleted_time, source_version, lifecycle_stage)"
+            f"INSERT INTO mlflow.runs ({_RUN_COLUMNS})"
             " VALUES (%s, %s, %s, %s, 'UNKNOWN', '', '', %s, 'KILLED', %s, %s, %s, '', 'deleted')",
             [archive, name, location, experiment_id, user, started, stamp, stamp],
         )
         for table in ("metrics", "latest_metrics"):
-            execute(f"UPDATE mlflow.{table} SET run_uuid = %s WHERE run_uuid = %s", [archive, run_id])  # noqa: S608
+            execute(f"UPDATE mlflow.{table} SET run_uuid = %s WHERE run_uuid = %s", [archive, run_id])
         if submitted is not None:
             keep = json.loads(submitted)
             for table, keys in (("params", keep["params"]), ("tags", keep["tags"])):
                 execute(
-                    f"UPDATE mlflow.{table} SET run_uuid = %s WHERE run_uuid = %s AND NOT key = ANY(%s)",  # noqa: S608
+                    f"UPDATE mlflow.{table} SET run_uuid = %s WHERE run_uuid = %s AND NOT key = ANY(%s)",
                     [archive, run_id, keys],
                 )
         self._insert_pairs("tags", archive, {RUN_NAME_TAG: str(name), ARCHIVED_TAG: run_id})
         execute(
-            "UPDATE mlflow.logged_models SET source_run_id = %s, lifecycle_stage = 'deleted' WHERE model_id IN"
-            " (SELECT destination_id FROM mlflow.inputs WHERE source_type = 'RUN_OUTPUT' AND source_id = %s)",
+            "UPDATE mlflow.logged_models SET source_run_id = %s, lifecycle_stage = 'deleted'"
+            " WHERE model_id IN (SELECT destination_id FROM mlflow.inputs WHERE source_type = 'RUN_OUTPUT' AND source_id = %s)",
             [archive, run_id],
         )
         execute("UPDATE mlflow.logged_model_metrics SET run_id = %s WHERE run_id = %s", [archive, run_id])
         execute(
-            "UPDATE mlflow.inputs SET source_id = %s WHERE source_type IN ('RUN_OUTPUT', 'RUN_INPUT') AND source_id = %s",
+            "UPDATE mlflow.inputs SET source_id = %s"
+            " WHERE source_type IN ('RUN_OUTPUT', 'RUN_INPUT') AND source_id = %s",
             [archive, run_id],
         )
         fresh = f"{str(location).rpartition('/')[0]}/artifacts-{archive[:8]}"
         self._update_run(
-            run_id, "status = 'SCHEDULED', end_time = NULL, start_time = %s, artifact_uri = %s", [stamp, fresh]
+            run_id,
+            "status = 'SCHEDULED', end_time = NULL, start_time = %s, artifact_uri = %s",
+            [stamp, fresh],
         )
         return archive
 
@@ -197,7 +195,7 @@ class SqlRunWrites:
         if not pairs:
             return
         execute(
-            f"INSERT INTO mlflow.{table} (key, value, run_uuid)"  # noqa: S608 - the table is one of ours
+            f"INSERT INTO mlflow.{table} (key, value, run_uuid)"
             " SELECT k, v, %s FROM unnest(%s::text[], %s::text[]) AS given (k, v)"
             " ON CONFLICT (key, run_uuid) DO UPDATE SET value = EXCLUDED.value",
             [run_id, list(pairs), list(pairs.values())],
@@ -224,11 +222,12 @@ class SqlRunWrites:
         )
         if made and entry.context:
             execute(
-                "INSERT INTO mlflow.input_tags (input_uuid, name, value) VALUES (%s, 'mlflow.data.context', %s)",
+                "INSERT INTO mlflow.input_tags (input_uuid, name, value)"
+                " VALUES (%s, 'mlflow.data.context', %s)",
                 [edge, entry.context[:500]],
             )
 
     @staticmethod
     def _update_run(run_id: str, assignment: str, values: list[object]) -> None:
-        if not execute(f"UPDATE mlflow.runs SET {assignment} WHERE run_uuid = %s", [*values, run_id]):  # noqa: S608
+        if not execute(f"UPDATE mlflow.runs SET {assignment} WHERE run_uuid = %s", [*values, run_id]):
             raise no_run(run_id)

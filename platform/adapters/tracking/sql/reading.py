@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from adapters.tracking.protocol import (
-    STORE_PREFIX,
     Artifact,
     DatasetInput,
     LoggedModel,
@@ -154,6 +153,3 @@ def _run(row: tuple[Any, ...]) -> RunData:
             for m in row[14] or ()
         ),
     )
-
-
-__all__ = ["STORE_PREFIX", "SqlRunReads"]

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from adapters.tracking.limits import TAG_LIMIT, check_key, check_value
 from adapters.tracking.protocol import VersionData, location_key, workspace_name
 from adapters.tracking.sql.logging import no_run
-from adapters.tracking.sql.rows import TAG_LIMIT, check_key, check_value, execute, fetch_all, fetch_one, millis, moment
+from adapters.tracking.sql.rows import execute, fetch_all, fetch_one, millis, moment
 from foundation.errors import Conflict, Invalid, NotFound
 
 DELETED_STAGE = "Deleted_Internal"
@@ -41,10 +42,11 @@ class SqlRegistry:
 
     def create_model(self, project_id: UUID, name: str, *, description: str = "") -> None:
         """Make a registered model. Raises Conflict "tracking.model_exists", Invalid for a bad name."""
-        self._check_name(name)
+        self._check_model_name(name)
         stamp = millis()
         made = execute(
-            "INSERT INTO mlflow.registered_models (workspace, name, creation_time, last_updated_time, description)"
+            "INSERT INTO mlflow.registered_models"
+            " (workspace, name, creation_time, last_updated_time, description)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (workspace, name) DO NOTHING",
             [workspace_name(project_id), name, stamp, stamp, description[:DESCRIPTION_LIMIT]],
         )
@@ -53,14 +55,14 @@ class SqlRegistry:
 
     def describe_model(self, project_id: UUID, name: str, description: str) -> None:
         """Set the model's description. Raises NotFound."""
-        self._update(project_id, name, "description = %s", [description[:DESCRIPTION_LIMIT]])
+        self._update_model(project_id, name, "description = %s", [description[:DESCRIPTION_LIMIT]])
 
     def rename_model(self, project_id: UUID, name: str, new_name: str) -> None:
         """Give the model another name; versions, tags and aliases follow. Raises NotFound, Conflict."""
-        self._check_name(new_name)
+        self._check_model_name(new_name)
         try:
             with transaction.atomic():
-                self._update(project_id, name, "name = %s", [new_name])
+                self._update_model(project_id, name, "name = %s", [new_name])
         except IntegrityError as error:
             raise Conflict(
                 "tracking.model_exists", f"There is already a registered model {new_name!r}."
@@ -68,14 +70,15 @@ class SqlRegistry:
 
     def trash_model(self, project_id: UUID, name: str, mark: str) -> None:
         """Take the model out of every client's sight and free its name. `mark` brings it back."""
-        self._update(project_id, name, "workspace = %s, name = %s", [trash_name(project_id), mark])
+        self._update_model(project_id, name, "workspace = %s, name = %s", [trash_name(project_id), mark])
 
     def restore_model(self, project_id: UUID, mark: str, name: str) -> None:
         """Bring a trashed model back under `name`. Raises NotFound, Conflict "tracking.model_exists"."""
         try:
             with transaction.atomic():
                 changed = execute(
-                    "UPDATE mlflow.registered_models SET workspace = %s, name = %s WHERE workspace = %s AND name = %s",
+                    "UPDATE mlflow.registered_models SET workspace = %s, name = %s"
+                    " WHERE workspace = %s AND name = %s",
                     [workspace_name(project_id), name, trash_name(project_id), mark],
                 )
         except IntegrityError as error:
@@ -127,7 +130,7 @@ class SqlRegistry:
         if not location_key(location, project_id):
             raise Invalid("tracking.no_logged_model", "The model's files do not lie in this project.")
         stamp = millis()
-        self._update(project_id, name, "last_updated_time = %s", [stamp])  # and locks the model's row
+        self._update_model(project_id, name, "last_updated_time = %s", [stamp])  # and locks the model's row
         row = fetch_one(
             "INSERT INTO mlflow.model_versions (workspace, name, version, creation_time, last_updated_time,"
             " description, current_stage, source, storage_location, run_id, status)"
@@ -138,9 +141,7 @@ class SqlRegistry:
         )  # fmt: skip
         assert row is not None
         number = int(row[0])
-        labels = {
-            check_key(k, "tag"): check_value(v, "tag", k, TAG_LIMIT) for k, v in (tags or {}).items()
-        }
+        labels = {check_key(k, "tag"): check_value(v, "tag", k, TAG_LIMIT) for k, v in (tags or {}).items()}
         if labels:
             execute(
                 "INSERT INTO mlflow.model_version_tags (workspace, name, version, key, value)"
@@ -194,7 +195,8 @@ class SqlRegistry:
         if known is None:
             raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
         execute(
-            "INSERT INTO mlflow.registered_model_aliases (workspace, name, alias, version) VALUES (%s, %s, %s, %s)"
+            "INSERT INTO mlflow.registered_model_aliases (workspace, name, alias, version)"
+            " VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (workspace, name, alias) DO UPDATE SET version = EXCLUDED.version",
             [workspace_name(project_id), name, alias, version],
         )
@@ -206,9 +208,9 @@ class SqlRegistry:
             [workspace_name(project_id), name, alias],
         )
 
-    def _update(self, project_id: UUID, name: str, assignment: str, values: list[object]) -> None:
+    def _update_model(self, project_id: UUID, name: str, assignment: str, values: list[object]) -> None:
         changed = execute(
-            f"UPDATE mlflow.registered_models SET {assignment} WHERE workspace = %s AND name = %s",  # noqa: S608
+            f"UPDATE mlflow.registered_models SET {assignment} WHERE workspace = %s AND name = %s",
             [*values, workspace_name(project_id), name],
         )
         if not changed:
@@ -219,7 +221,8 @@ class SqlRegistry:
         """MLflow's own back reference on the logged model, read by its clients and UI."""
         key = "mlflow.modelVersions"
         row = fetch_one(
-            "SELECT tag_value FROM mlflow.logged_model_tags WHERE model_id = %s AND tag_key = %s", [model_id, key]
+            "SELECT tag_value FROM mlflow.logged_model_tags WHERE model_id = %s AND tag_key = %s",
+            [model_id, key],
         )
         entries = json.loads(row[0]) if row and row[0] else []
         entries.append({"name": name, "version": number})
@@ -231,7 +234,7 @@ class SqlRegistry:
         )
 
     @staticmethod
-    def _check_name(name: str) -> None:
+    def _check_model_name(name: str) -> None:
         if not name.strip() or any(char in name for char in "/:") or len(name) > NAME_LIMIT or "\x00" in name:
             raise Invalid(
                 "tracking.bad_name", f"A model's name has 1 to {NAME_LIMIT} characters without '/' and ':'."

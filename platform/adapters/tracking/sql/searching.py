@@ -7,40 +7,19 @@ values last in both directions; ties fall to the newest start, then the run id.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from adapters.tracking.cursors import decode_cursor, encode_cursor
 from adapters.tracking.grammar import Clause, Order, parse_filter, parse_order_by
 from adapters.tracking.protocol import RunPage, Stage, workspace_name
 from adapters.tracking.sql.rows import fetch_all
-from foundation.errors import Invalid
 
 _TABLES = {"metric": "latest_metrics", "parameter": "params", "tag": "tags"}
 _COLUMNS = {"run_id": "run_uuid", "run_name": "name"}
 _DATASET_COLUMNS = {"name": "name", "digest": "digest"}
 MAX_LIMIT = 50_000
-
-
-def encode_cursor(offset: int) -> str:
-    """An opaque cursor; the same text as MLflow's page token."""
-    return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
-
-
-def decode_cursor(cursor: str | None) -> int:
-    """The offset behind a cursor. Raises Invalid "tracking.cursor"."""
-    if not cursor:
-        return 0
-    try:
-        offset = json.loads(base64.b64decode(cursor, validate=True))["offset"]
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise Invalid("tracking.cursor", "The cursor of the page cannot be read.") from error
-    if not isinstance(offset, int) or not 0 <= offset < 2**31:
-        raise Invalid("tracking.cursor", "The cursor of the page cannot be read.")
-    return offset
 
 
 def _compare(column: str, comparator: str, value: Any) -> tuple[str, list[Any]]:
@@ -145,7 +124,7 @@ class SqlSearch:
             where.append(test)
             params += more
         rows = fetch_all(
-            "SELECT r.run_uuid FROM mlflow.runs r JOIN mlflow.experiments e ON e.experiment_id = r.experiment_id"
+            "SELECT r.run_uuid FROM mlflow.runs r JOIN mlflow.experiments e USING (experiment_id)"
             f"{joins} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT %s OFFSET %s",
             [*values, *params, limit + 1, offset],
         )
