@@ -1,0 +1,115 @@
+"""The child between fork and the program: descriptors, environment, confinement, and a clean way out."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from adapters.executors.confine import Limits, confine
+from adapters.executors.program import run_in_child
+from foundation.tasks import SandboxPlan
+
+NO_REPORT = 70
+_inherited: list[TextIO] = []  # kept, so that nobody closes their descriptors
+
+
+def become_child(
+    plan: SandboxPlan,
+    folder: Path,
+    *,
+    environment: dict[str, str],
+    limits: Limits,
+    threads: int,
+    output: int,
+    progress: int,
+    parent: int,
+) -> NoReturn:
+    """Turn the freshly forked process into the program's own; never returns.
+
+    output and progress: the writing ends of the two pipes; parent: the nanny's pid.
+    """
+    code = NO_REPORT
+    try:
+        _reset_signals()
+        progress = _arrange_descriptors(output, progress)
+        os.environ.clear()
+        os.environ.update(environment)
+        confine(limits, parent=parent)
+        os.chdir(folder / "work")
+        _refresh_libraries(threads)
+        code = run_in_child(plan, folder, progress)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        _leave(code)
+
+
+def _reset_signals() -> None:
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # As in any fresh interpreter: a closed pipe is an exception, not a death.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)
+
+
+def _arrange_descriptors(output: int, progress: int) -> int:
+    """0 from nowhere, 1 and 2 into the log, 3 for progress, everything else closed. Returns progress."""
+    # Both may lie anywhere: move them out of the way of 0 to 3 before those are overwritten.
+    safe_progress = fcntl.fcntl(progress, fcntl.F_DUPFD, 10)
+    safe_output = fcntl.fcntl(output, fcntl.F_DUPFD, 10)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(safe_output, 1)
+    os.dup2(safe_output, 2)
+    os.dup2(safe_progress, 3, inheritable=False)
+    os.closerange(4, 1024)
+    # Fresh streams: the inherited ones believe that they are still the terminal or file of the parent.
+    _inherited.extend((sys.stdout, sys.stderr))
+    sys.stdout = sys.__stdout__ = _text_stream(1)
+    sys.stderr = sys.__stderr__ = _text_stream(2)
+    return 3
+
+
+def _text_stream(descriptor: int) -> TextIO:
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+
+
+def _refresh_libraries(threads: int) -> None:
+    """What a forked interpreter shares with its siblings and must not: seeds, and the single thread of the
+    warm parent's number libraries."""
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+        pools = sys.modules.get("threadpoolctl")
+        if pools is not None:
+            pools.threadpool_limits(limits=threads)
+    import tempfile
+
+    tempfile.tempdir = None
+
+
+def _leave(code: int) -> NoReturn:
+    """Leave as an interpreter would, without running the parent's own shutdown: wait for threads, run exit
+    handlers (joblib's workers would otherwise stay), flush, and go."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException as error:
+        os.write(2, f"while leaving: {error!r}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(code)
