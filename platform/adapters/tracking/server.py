@@ -15,13 +15,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from adapters.tracking.protocol import STORE_PREFIX
 from adapters.tracking.schema import REVISION
 
 PLATFORM_ROOT = Path(__file__).resolve().parents[2]
+URL_VARIABLE = "ATELIER_MLFLOW_MIGRATE_URL"
 MIGRATION_SECONDS = 600
 REQUEST_HOST = "localhost"
 """The Host header that the gateway sends; the server refuses any other (DNS rebinding)."""
@@ -139,11 +140,11 @@ def migrate(config: ServerConfig) -> bool:
     environment = {
         **{name: value for name, value in os.environ.items() if "MLFLOW" not in name},
         **quiet_environment(),
+        URL_VARIABLE: config.mlflow_database_url,  # not an argument: those are visible to every user
         "PYTHONPATH": str(PLATFORM_ROOT),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "adapters.tracking.migrate"],
-        input=config.mlflow_database_url,  # not an argument: those are visible to every user
+        [sys.executable, "-c", "from adapters.tracking.server import upgrade_here; upgrade_here()"],
         env=environment,
         capture_output=True,
         text=True,
@@ -157,3 +158,15 @@ def migrate(config: ServerConfig) -> bool:
     if found != REVISION:
         raise MigrationFailed(f"MLflow's tables have revision {found} after the upgrade, not {REVISION}.")
     return True
+
+
+def upgrade_here() -> None:
+    """`mlflow db upgrade` in this process, on the database that the variable URL_VARIABLE names."""
+    from mlflow.store.db import utils
+
+    tables: Any = utils  # mlflow's store is not typed
+    engine = tables.create_sqlalchemy_engine_with_retry(os.environ[URL_VARIABLE])
+    if tables._is_empty_database(engine):
+        tables._initialize_tables(engine)
+    else:
+        tables._upgrade_db(engine)
