@@ -101,7 +101,7 @@ def get_visible_project(actor: Actor, slug: str) -> Project:
     """The project for reading. Raises Unauthenticated, NotFound."""
     if not actor.is_authenticated:
         raise Unauthenticated("auth.required", "Sign in or send a token in the Authorization header.")
-    project = Project.objects.alive().select_related("team").filter(slug=slug).first()
+    project: Project | None = Project.objects.alive().select_related("team").filter(slug=slug).first()
     if project is None:
         raise NotFound("project.not_found", f"There is no project '{slug[:60]}', or it is not yours.")
     if role_in_project(actor, project) is None:
@@ -119,7 +119,7 @@ def get_editable_project(actor: Actor, slug: str, *, role: Role = Role.CONTRIBUT
 
 def get_trashed_project(actor: Actor, slug: str) -> Project:
     """A project in the trash, for its team's owners."""
-    project = Project.objects.trashed().select_related("team").filter(slug=slug).first()
+    project: Project | None = Project.objects.trashed().select_related("team").filter(slug=slug).first()
     if project is None or role_in_project(actor, project) is None:
         raise NotFound(
             "project.not_found", f"There is no project '{slug[:60]}' in the trash, or it is not yours."

@@ -75,7 +75,7 @@ def as_atelier_error(error: Exception) -> errors.AtelierError | None:
         found.status = 406
         return found
     if isinstance(error, drf.Throttled):
-        wait = int(error.wait or 60)
+        wait = int(getattr(error, "wait", None) or 60)
         return errors.TooMany("rate.limited", f"Too many requests; try again in {wait} s.", retry_after=wait)
     if isinstance(error, RequestDataTooBig | TooManyFieldsSent):
         return errors.TooLarge("request.too_large", "The request body is larger than this address accepts.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -32,7 +33,7 @@ def subscribe(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[
 def publish(event: object) -> None:
     """Deliver an event to its subscribers when the current transaction commits (at once outside one)."""
     for function in _subscribers.get(type(event), []):
-        transaction.on_commit(lambda f=function: _deliver(f, event))
+        transaction.on_commit(partial(_deliver, function, event))
 
 
 def _deliver(function: Callable[[Any], None], event: object) -> None:

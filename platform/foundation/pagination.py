@@ -113,9 +113,10 @@ def page_of(
     try:
         items = paginator.paginate_queryset(queryset, Request(request), view=view)
     except Invalid:
-        request.GET = request.GET.copy()
+        kept = request.GET.copy()
         for key in ("cursor", "order_by", "limit"):
-            request.GET.pop(key, None)
+            kept.pop(key, None)
+        request.GET = kept  # type: ignore[assignment]  # Django leaves it assignable
         paginator = KeysetPagination()
         paginator.page_size = limit
         items = paginator.paginate_queryset(queryset, Request(request), view=view)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, migrations, transaction
@@ -28,7 +29,7 @@ class CreateMonthlyModel(migrations.CreateModel):
         super().__init__(*args, **kwargs)
         self.partition_column = partition_column
 
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         name, args, kwargs = super().deconstruct()
         kwargs["partition_column"] = self.partition_column
         return name, args, kwargs

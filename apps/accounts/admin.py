@@ -1,0 +1,108 @@
+"""The staff admin: accounts and teams. Secrets, history and keys are read-only; changes of meaning go through actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, Team, User
+
+admin.site.unregister(Group)
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Looking, without touching."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    """Accounts: deactivate instead of deleting, since history names them."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "is_active", "is_superuser", "is_service", "last_login")
+    list_filter = ("is_active", "is_superuser", "is_service")
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "is_service")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MembershipInline(TabularInline):
+    """Members are shown here and changed on the team's page, where the last owner is protected."""
+
+    model = Membership
+    extra = 0
+    can_delete = False
+    readonly_fields = ("user", "role")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Team)
+class TeamAdmin(ModelAdmin):
+    """Teams and who is in them."""
+
+    list_display = ("name", "slug", "created_at")
+    search_fields = ("name", "slug")
+    readonly_fields = ("slug", "created_at", "updated_at")
+    inlines = (MembershipInline,)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Project)
+class ProjectAdmin(ReadOnlyAdmin):
+    """Projects, including those in the trash."""
+
+    list_display = ("slug", "name", "team", "timezone", "created_at", "deleted_at")
+    list_filter = ("team",)
+    search_fields = ("slug", "name")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Tokens by their first characters; the secret is nowhere."""
+
+    list_display = ("name", "prefix", "user", "scope", "project", "last_used_at", "expires_at", "revoked_at")
+    list_filter = ("scope",)
+    search_fields = ("name", "prefix", "user__username")
+    exclude = ("digest",)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """The audit trail."""
+
+    list_display = ("at", "actor_label", "action", "subject_kind", "subject_title", "project")
+    list_filter = ("action",)
+    search_fields = ("subject_title", "actor_label", "request_id")
+    date_hierarchy = "at"

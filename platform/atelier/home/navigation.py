@@ -1,0 +1,117 @@
+"""What the rail shows: only features that exist, each at the address its app gave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.apps import apps
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+
+@dataclass(frozen=True)
+class Item:
+    """A link of the rail; ``key`` is the letter after ``g`` that goes there."""
+
+    label: str
+    url: str
+    icon: str
+    key: str = ""
+    current: bool = False
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A labelled group of links."""
+
+    label: str
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """The frame of a page: groups of links, the settings link, running jobs, the user's teams."""
+
+    home: str = "/"
+    groups: list[Group] = field(default_factory=list)
+    settings: Item | None = None
+    running: int = 0
+    running_url: str = ""
+    teams: Any = ()
+
+
+#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out
+SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
+    ("", (("Home", "home:project", "home", "h"),)),
+    (
+        "Build",
+        (
+            ("Datasets", "datasets:list", "dataset", "d"),
+            ("Experiments", "experiments:list", "experiment", "e"),
+        ),
+    ),
+    (
+        "Ship",
+        (("Models", "registry:list", "model", "m"), ("Deployments", "deployments:list", "deployment", "p")),
+    ),
+    ("Run", (("Jobs", "jobs:list", "job", "j"), ("Monitors", "monitoring:list", "monitor", "w"))),
+)
+
+
+def navigation_for(request: HttpRequest) -> Navigation:
+    """The navigation of this request; outside a project it has no groups."""
+    project = getattr(request, "project", None)
+    teams = _teams(request)
+    if project is None:
+        return Navigation(teams=teams)
+    home = _reverse("home:project", project.slug) or "/"
+    groups: list[Group] = []
+    for label, entries in SECTIONS:
+        items = [item for entry in entries if (item := _item(request, project.slug, *entry)) is not None]
+        if items:
+            groups.append(Group(label, items))
+    running = _running(project)
+    return Navigation(
+        home=home,
+        groups=groups,
+        settings=_item(request, project.slug, "Settings", "home:settings", "settings", ""),
+        running=running,
+        running_url=f"{_reverse('jobs:list', project.slug)}?state=running" if running else "",
+        teams=teams,
+    )
+
+
+def _reverse(name: str, slug: str) -> str | None:
+    try:
+        return reverse(name, kwargs={"project": slug})
+    except NoReverseMatch:
+        return None
+
+
+def _item(request: HttpRequest, slug: str, label: str, name: str, icon: str, key: str) -> Item | None:
+    url = _reverse(name, slug)
+    if url is None:
+        return None
+    exact = request.path == url
+    inside = exact or (name != "home:project" and request.path.startswith(url.rstrip("/") + "/"))
+    return Item(label, url, icon, key, current=inside, exact=exact)
+
+
+def _running(project: Any) -> int:
+    if not apps.is_installed("apps.jobs"):
+        return 0
+    from apps.jobs.queries import count_running
+
+    return count_running(project)
+
+
+def _teams(request: HttpRequest) -> Any:
+    actor = getattr(request, "actor", None)
+    if actor is None or actor.user is None:
+        return ()
+    from apps.accounts.access import visible_teams
+
+    return SimpleLazyObject(lambda: list(visible_teams(actor).distinct().order_by("name")[:20]))
