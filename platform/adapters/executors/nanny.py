@@ -195,6 +195,9 @@ class Nanny:
             self._news_next = now + NEWS_SECONDS
             seconds = sum(map(proctree.processor_time, tree))
             self.channel.send({"stats": [round(seconds, 2), self.memory, len(tree)]})
+            allowed = self.limits.cpu_seconds
+            if allowed is not None and seconds > allowed + NEWS_SECONDS:  # several processes share the limit
+                self._end(Cause.CPU, grace=10.0, used=seconds, limit=allowed)
 
     def _check(self, tree: list[int], now: float) -> None:
         limits = self.limits
@@ -230,7 +233,8 @@ class Nanny:
         scale = 1 if sys.platform == "darwin" else 1024
         seconds = used.ru_utime + used.ru_stime
         if number == signal.SIGXCPU and self.cause == Cause.EXITED:
-            self.cause, self.used, self.limit = Cause.CPU, seconds, self.limits.cpu_seconds
+            limit = float(self.limits.cpu_seconds or 0)  # the kernel counts a tick less than we are told
+            self.cause, self.used, self.limit = Cause.CPU, max(seconds, limit), limit
         message = {
             "cause": self.cause,
             "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
