@@ -101,10 +101,10 @@ def digest(lock: str) -> str:
 
 def _stamped(lock: str) -> bool:
     try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        known = json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(stamp.get(lock) == digest(lock)) and _python().exists()
+    return bool(known.get(lock) == digest(lock)) and _python().exists()
 
 
 def _satisfies(lock: str) -> bool:
@@ -160,13 +160,18 @@ def _install(lock: str) -> None:
         + ["-r", str(ROOT / lock), *([] if sys.stderr.isatty() else ["--quiet"])],
         "The packages cannot be installed",
     )
-    stamp = {name: digest(name) for name in ((RUN, TEST) if lock == TEST else (RUN,))}
-    STAMP.write_text(json.dumps(stamp), encoding="utf-8")
+    stamp(lock)
     say(f"The environment is complete ({time.monotonic() - begun:.0f} s).")
 
 
+def stamp(lock: str) -> None:
+    """Note in .venv that it holds `lock` (and, for the test lock, what running needs)."""
+    names = (RUN, TEST) if lock == TEST else (RUN,)
+    STAMP.write_text(json.dumps({name: digest(name) for name in names}), encoding="utf-8")
+
+
 def _works() -> bool:
-    """Whether .venv holds an interpreter that starts and has pip (an interrupted start leaves half of one)."""
+    """Whether .venv holds an interpreter that starts and has pip (a killed start leaves half of one)."""
     if not _python().exists():
         return False
     check = [

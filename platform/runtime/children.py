@@ -36,10 +36,12 @@ class Command:
     grace: float = 10.0
 
 
-def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
-    """Start `command`; its output goes to the end of `log`. Call it from the main thread."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def spawn(command: Command, log: Path | None, *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+    """Start `command`; its output goes to the end of `log`, or to ours. Call it from the main thread."""
+    if log is None:
+        handle = os.dup(sys.stdout.fileno())
+    else:
+        handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     account: dict[str, object] = {}
     if command.uid is not None:
         account = {"user": command.uid, "group": command.gid, "extra_groups": []}
@@ -53,6 +55,7 @@ def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
             cwd=command.cwd,
             umask=0o077,
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=die_with_parent(command.stop_signal),
             **account,
         )

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 DEFAULT_SLOTS = 2
+SOCKETS = ("tracking", "serving")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Config:
     log_dir: Path
     staging_dir: Path
     attempts_dir: Path
-    socket_dir: Path | None
+    socket_dir: Path
     sockets: Mapping[str, str]
     database_url: str = field(repr=False)
     mlflow_database_url: str = field(repr=False)
@@ -88,14 +89,15 @@ class Config:
         return self
 
 
-def load(environ: Mapping[str, str] | None = None) -> Config:
+def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Config:
     """Read the settings of this process.
 
-    Raises ConfigError with a sentence that names the setting and the reason.
+    With join=False the records of a running studio are left aside: what `up` starts from. Raises ConfigError
+    with a sentence that names the setting and the reason.
     """
     env = os.environ if environ is None else environ
     home = Home(check.home_path(env.get("ATELIER_HOME") or str(ROOT / "var")))
-    known = read_json(home.endpoints)
+    known = read_json(home.endpoints) if join else {}
     services = read_json(home.services) if known else {}
 
     def text(name: str, recorded: str, default: str = "") -> str:
@@ -111,7 +113,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     named_redis = env.get("ATELIER_REDIS_URL")
     redis = check.redis_url(named_redis) if named_redis else str(services.get("redis_url", ""))
     storage = check.storage_url(text("ATELIER_STORAGE_URL", "storage_url", home.objects.as_uri()))
-    folder = known.get("socket_dir")
+    # Without a keeper, sockets lie where the processes of several containers can meet.
+    sockets = Path(known.get("socket_dir") or home.run / "sockets")
     return Config(
         root=ROOT,
         home=home.path,
@@ -130,8 +133,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         log_dir=home.logs,
         staging_dir=home.staging,
         attempts_dir=home.attempts,
-        socket_dir=Path(folder) if folder else None,
-        sockets=dict(known.get("sockets") or {}),
+        socket_dir=sockets,
+        sockets={name: str(sockets / f"{name}.sock") for name in SOCKETS},
         database_url=databases[0],
         mlflow_database_url=databases[1],
         optuna_database_url=databases[2],

@@ -105,7 +105,7 @@ class Home:
         Raises ConfigError when HOME is a file or cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for private in (self.secrets, self.run, self.logs, self.staging, self.attempts, self.backups):
                 private.mkdir(mode=0o700, exist_ok=True)
                 private.chmod(0o700)

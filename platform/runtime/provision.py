@@ -72,7 +72,8 @@ def provision_schemas(admin_url: str) -> None:
             "grant select, insert, update, delete on tables to atelier"
         )
         connection.execute(
-            "alter default privileges for role mlflow in schema mlflow grant usage, select on sequences to atelier"
+            "alter default privileges for role mlflow in schema mlflow "
+            "grant usage, select on sequences to atelier"
         )
 
 
@@ -94,8 +95,8 @@ def provision_external(url: str) -> None:
     with connection:
         if connection.info.server_version < 150000:
             raise RuntimeFault(
-                f"The database named in ATELIER_DATABASE_URL is PostgreSQL {connection.info.server_version // 10000}, "
-                "but Atelier needs 15 or newer."
+                "The database named in ATELIER_DATABASE_URL is PostgreSQL "
+                f"{connection.info.server_version // 10000}, but Atelier needs 15 or newer."
             )
         for schema in SCHEMAS:
             found = connection.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone()
@@ -106,7 +107,7 @@ def provision_external(url: str) -> None:
             except psycopg.errors.InsufficientPrivilege as error:
                 raise RuntimeFault(
                     f"The role in ATELIER_DATABASE_URL may not create the schema {schema}: "
-                    "grant it CREATE on the database, or create the schemas atelier, mlflow and optuna for it."
+                    "grant it CREATE on the database, or make the schemas atelier, mlflow and optuna for it."
                 ) from error
 
 

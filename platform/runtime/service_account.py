@@ -65,7 +65,7 @@ def _free_uid(seed: int) -> int:
 
 
 def reachable_by_others(path: Path) -> bool:
-    """Whether an account without rights of its own can read and enter `path` (a folder) or run it (a file)."""
+    """Whether an account without rights of its own can enter `path` (a folder) or run it (a file)."""
     resolved = path.resolve()
     mode = resolved.stat().st_mode
     if not mode & stat.S_IXOTH or not mode & stat.S_IROTH:

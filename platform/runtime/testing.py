@@ -27,6 +27,7 @@ from runtime.home import (
     write_private,
     write_record,
 )
+from runtime.processes import QUIET
 from runtime.records import service_addresses, write_services
 from runtime.service_account import BASE, service_account
 
@@ -59,7 +60,6 @@ def prepare() -> Home:
             "database_dir": str(database_dir),
             "broker_dir": str(broker_dir),
             "socket_dir": str(socket_dir),
-            "sockets": {name: str(socket_dir / f"{name}.sock") for name in ("tracking", "serving")},
         },
     )
     os.environ["ATELIER_HOME"] = str(home.path)
@@ -107,21 +107,18 @@ class Cluster:
             return
         self.start()
         self._migration = subprocess.Popen(
-            [sys.executable, "-m", "adapters.tracking.migrate"],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-c", "from adapters.tracking.server import upgrade_here; upgrade_here()"],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={
                 **os.environ,
+                **QUIET,
                 "PYTHONPATH": str(Path(__file__).parents[1]),
-                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "ATELIER_MLFLOW_MIGRATE_URL": read_json(self.home.services)["mlflow_database_url"],
             },
         )
-        assert self._migration.stdin is not None
-        self._migration.stdin.write(read_json(self.home.services)["mlflow_database_url"])
-        self._migration.stdin.close()
-        self._migration.stdin = None
 
     def finish_mlflow(self) -> None:
         """Wait until schema mlflow has all its tables. Raises RuntimeFault when the migration failed."""

@@ -1,0 +1,161 @@
+"""`manage.py prepare`: bring the databases to this release, and make the account `admin`. Repeatable.
+
+`up` runs it when something changed since the last start; with external services it is run once before the
+processes (docker-compose does). An existing studio is saved to HOME/backups before anything is migrated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime import postgres, settings_table
+from runtime.config import ROOT, Config, load
+from runtime.errors import RuntimeFault
+from runtime.home import LAYOUT_VERSION, Home, read_json, read_text, write_private, write_record
+from runtime.processes import QUIET
+from runtime.provision import provision_external
+
+KEPT_BACKUPS = 5
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the services that the environment or the home names, with a line for each step."""
+    config = load().require_services()
+    home = Home(config.home)
+    home.make()
+    os.environ.update(QUIET)
+    if not config.embedded_database:
+        _step("schemas", lambda: provision_external(config.database_url))
+    if read_text(home.version) and not is_prepared(home, config):
+        _step("backup of the database", lambda: back_up(home, config))
+    failures: list[BaseException] = []
+    mlflow = threading.Thread(target=_keeping, args=(failures, lambda: _migrate_mlflow(config)))
+    mlflow.start()
+    try:
+        _step("Django's tables", _migrate_django)
+        _step("the account admin", lambda: _make_admin(home))
+    finally:
+        mlflow.join()
+    if failures:
+        raise RuntimeFault(str(failures[0])) from failures[0]
+    write_private(home.version, f"{LAYOUT_VERSION}\n")
+    write_record(home.run / "prepared.json", {"digest": fingerprint(config)})
+    return 0
+
+
+def is_prepared(home: Home, config: Config) -> bool:
+    """Whether nothing that `prepare` looks at has changed since it last ran to its end."""
+    return read_json(home.run / "prepared.json").get("digest") == fingerprint(config)
+
+
+def check_layout(home: Home) -> None:
+    """Raise RuntimeFault when the home was made by a newer release."""
+    text = read_text(home.version)
+    if text and (not text.isdigit() or int(text) > LAYOUT_VERSION):
+        raise RuntimeFault(
+            f"The home {home.path} has data version {text}, but this release knows {LAYOUT_VERSION}: "
+            "start the release that made it, or choose another ATELIER_HOME."
+        )
+
+
+def fingerprint(config: Config) -> str:
+    """Digest of the lock, every migration and which database is meant (without its password)."""
+    total = hashlib.sha256()
+    total.update((ROOT / "requirements.txt").read_bytes())
+    for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), *ROOT.glob("platform/*/migrations/*.py")]):
+        total.update(str(path.relative_to(ROOT)).encode())
+        total.update(path.read_bytes())
+    total.update(b"embedded" if config.embedded_database else config.database_url.rpartition("@")[2].encode())
+    return total.hexdigest()
+
+
+def back_up(home: Home, config: Config) -> Path:
+    """Dump the whole database into HOME/backups (custom format); the oldest beyond five are removed."""
+    target = home.backups / f"before-migrating-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump"
+    address = config.database_url
+    if config.embedded_database:
+        folder = Path(str(read_json(home.endpoints)["database_dir"]))
+        address = postgres.url(folder, postgres.SUPERUSER, home.passwords_kept()["superuser"])
+    login, bare = _without_password(address)
+    done = subprocess.run(
+        [str(postgres.programs(None) / "pg_dump"), "--format=custom", f"--file={target}", f"--dbname={bare}"],
+        env={**os.environ, "PGPASSWORD": login},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        target.unlink(missing_ok=True)
+        raise RuntimeFault(f"The database cannot be saved before migrating: {done.stderr.strip()[-400:]}")
+    for old in sorted(home.backups.glob("before-migrating-*.dump"))[:-KEPT_BACKUPS]:
+        old.unlink()
+    return target
+
+
+def _without_password(address: str) -> tuple[str, str]:
+    from urllib.parse import unquote, urlsplit, urlunsplit
+
+    parts = urlsplit(address)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    netloc = f"{user}@{parts.netloc.rpartition('@')[2]}"
+    return unquote(password), urlunsplit(parts._replace(netloc=netloc))
+
+
+def _migrate_mlflow(config: Config) -> None:
+    begun = time.monotonic()
+    server = importlib.import_module("adapters.tracking.server")
+    if server.migrate(config):
+        _say("MLflow's tables", begun)
+
+
+def _migrate_django() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "atelier.settings")
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def _make_admin(home: Home) -> None:
+    from django.core.management import call_command
+
+    given = os.environ.get("ATELIER_ADMIN_PASSWORD", "")
+    password = settings_table.admin_password(given) if given else secrets.token_urlsafe(12)
+    answer = io.StringIO()
+    stdin, sys.stdin = sys.stdin, io.StringIO(f"{password}\n")
+    try:
+        call_command("ensure_admin", stdin=True, stdout=answer)
+    finally:
+        sys.stdin = stdin
+    if answer.getvalue().strip() == "created" and not given:
+        write_private(home.admin_password, f"{password}\n")
+        print(f"  The account is `admin`, its password: {password}", flush=True)
+        print(f"  (shown this once, and kept in {home.admin_password})", flush=True)
+
+
+def _step(what: str, action: Callable[[], object]) -> None:
+    begun = time.monotonic()
+    action()
+    _say(what, begun)
+
+
+def _keeping(failures: list[BaseException], action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Exception as error:  # told by the main thread, which waits for this one
+        failures.append(error)
+
+
+def _say(what: str, begun: float) -> None:
+    print(f"  {what:<28} {time.monotonic() - begun:5.1f} s", flush=True)
