@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -19,5 +20,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     if actor is not None and actor.is_authenticated:
         from apps.accounts.access import visible_projects
 
+        from atelier.home.navigation import navigation_for
+
+        found["navigation"] = SimpleLazyObject(lambda: navigation_for(request))
         found["switchable_projects"] = lambda: list(visible_projects(actor).distinct().order_by("name")[:50])
     return found

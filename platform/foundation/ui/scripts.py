@@ -1,0 +1,32 @@
+"""What a page loads: stylesheets in their order, and our ES modules by name.
+
+Modules import each other by the names of the import map (``atelier/poll``), so that the hashed file names of
+static files work without a build step.
+"""
+
+from __future__ import annotations
+
+STYLESHEETS = (
+    "css/tokens.css",
+    "css/base.css",
+    "css/layout.css",
+    "css/components.css",
+    "css/tables.css",
+    "css/forms.css",
+    "css/charts.css",
+)
+MODULES = (
+    "charts",
+    "copy",
+    "dialogs",
+    "forms",
+    "keyboard",
+    "logs",
+    "morph",
+    "poll",
+    "tables",
+    "theme",
+    "times",
+    "toasts",
+    "upload",
+)

@@ -1,0 +1,86 @@
+// Log panes: fetch what is new, follow, pause when scrolled up, jump to latest, find.
+const open = new Set();
+const MAX = 2_000_000; // characters kept in the page; the whole file is one download away
+
+function follow(pane) {
+  const box = pane.closest(".log");
+  const jump = box.querySelector("[data-log-jump]");
+  const note = box.querySelector("[data-log-note]");
+  let following = true;
+  let offset = Number(pane.dataset.logOffset) || 0;
+  let live = pane.hasAttribute("data-log-live");
+  const atEnd = () => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
+  const show = () => {
+    jump.hidden = following;
+    note.textContent = live ? (following ? "Following" : "Paused") : "";
+  };
+  const end = () => { pane.scrollTop = pane.scrollHeight; following = true; show(); };
+  pane.addEventListener("scroll", () => { following = atEnd(); show(); }, { passive: true });
+  jump.addEventListener("click", end);
+
+  async function more() {
+    if (!pane.isConnected) return;
+    if (!document.hidden) {
+      try {
+        const url = new URL(pane.dataset.log, location.href);
+        url.searchParams.set("offset", offset);
+        const response = await fetch(url, { headers: { Accept: "text/plain" }, cache: "no-store", redirect: "manual" });
+        if (response.ok) {
+          const text = await response.text();
+          const next = Number(response.headers.get("X-Next-Offset"));
+          live = response.headers.get("X-Live") === "1";
+          if (text && next > offset) {
+            const stay = following;
+            pane.append(text);
+            offset = next;
+            while (pane.textContent.length > MAX && pane.childNodes.length > 1) pane.firstChild.remove();
+            if (stay) end();
+          }
+        } else if (response.status < 500) live = false;
+      } catch { /* the studio is away for a moment: the next round tries again */ }
+    }
+    show();
+    if (live) setTimeout(more, 1500);
+  }
+
+  const search = box.querySelector("[data-log-search]");
+  const hits = box.querySelector("[data-log-hits]");
+  let at = -1;
+  function find() {
+    const wanted = search.value.toLowerCase();
+    const found = [];
+    CSS.highlights?.delete("found");
+    if (wanted) {
+      for (const node of pane.childNodes) {
+        const text = node.textContent.toLowerCase();
+        for (let i = text.indexOf(wanted); i >= 0 && found.length < 5000; i = text.indexOf(wanted, i + wanted.length)) {
+          const range = new Range();
+          range.setStart(node, i);
+          range.setEnd(node, i + wanted.length);
+          found.push(range);
+        }
+      }
+      if (found.length && window.Highlight) CSS.highlights.set("found", new Highlight(...found));
+    }
+    hits.textContent = wanted ? `${found.length ? Math.min(at + 1, found.length) || 1 : 0} of ${found.length}` : "";
+    return found;
+  }
+  search.addEventListener("input", () => { at = -1; find(); });
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const found = find();
+    if (!found.length) return;
+    at = (at + (event.shiftKey ? -1 : 1) + found.length) % found.length;
+    const place = found[at].getBoundingClientRect();
+    pane.scrollTop += place.top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    find();
+  });
+
+  end();
+  if (live && pane.dataset.log) more();
+}
+
+export function openAll() {
+  for (const pane of document.querySelectorAll("[data-log]")) if (!open.has(pane)) { open.add(pane); follow(pane); }
+}

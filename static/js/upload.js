@@ -1,0 +1,67 @@
+// Uploads with a progress bar and a cancel button: <form data-upload enctype="multipart/form-data">.
+// Without JavaScript the form is simply posted.
+const wired = new WeakSet();
+const size = (n) => { for (const unit of ["B", "kB", "MB", "GB"]) { if (n < 1000 || unit === "GB") return `${n < 10 && unit !== "B" ? n.toFixed(1) : Math.round(n)} ${unit}`; n /= 1000; } };
+
+function wire(form) {
+  const bar = document.createElement("progress");
+  bar.setAttribute("aria-label", "Upload");
+  bar.max = 1;
+  const line = document.createElement("div");
+  line.className = "progress-line";
+  const words = document.createElement("span");
+  words.setAttribute("role", "status");
+  const cancel = Object.assign(document.createElement("button"), { type: "button", className: "button small", textContent: "Cancel the upload" });
+  line.append(words, cancel);
+  const box = document.createElement("div");
+  box.className = "upload-progress";
+  box.hidden = true;
+  box.append(bar, line);
+  (form.querySelector(".form-actions") || form).before(box);
+
+  form.addEventListener("submit", (event) => {
+    if (![...form.querySelectorAll("input[type=file]")].some((input) => input.files.length)) return;
+    event.preventDefault();
+    if (form.classList.contains("busy")) return;
+    form.classList.add("busy");
+    box.hidden = false;
+    bar.value = 0;
+    const request = new XMLHttpRequest();
+    const started = performance.now();
+    const over = (text) => { form.classList.remove("busy"); words.textContent = text; cancel.hidden = true; bar.value = 0; };
+    request.upload.onprogress = ({ loaded, total }) => {
+      bar.value = loaded / total;
+      const rate = loaded / ((performance.now() - started) / 1000);
+      const left = Math.ceil((total - loaded) / rate);
+      words.textContent = loaded < total ? `${size(loaded)} of ${size(total)} · ${size(rate)}/s${left > 1 ? ` · about ${left} s left` : ""}` : "Received, checking…";
+      if (loaded >= total) bar.removeAttribute("value");
+    };
+    request.onload = () => {
+      const page = request.responseURL || form.action;
+      if (request.status < 400 && page !== form.action) { location.assign(page); return; }
+      if ((request.getResponseHeader("Content-Type") || "").includes("text/html")) {
+        const answer = new DOMParser().parseFromString(request.responseText, "text/html").getElementById("main");
+        if (answer) { document.getElementById("main").replaceWith(answer); answer.querySelector(".form-errors, [aria-invalid=true]")?.focus(); document.dispatchEvent(new Event("atelier:changed")); return; }
+      }
+      over(request.status === 413 ? "The file is larger than the studio takes." : `The upload was refused (${request.status}).`);
+    };
+    request.onerror = () => over("The connection broke. Nothing was kept; try again.");
+    request.onabort = () => over("Cancelled. Nothing was kept.");
+    cancel.hidden = false;
+    cancel.onclick = () => request.abort();
+    request.open("POST", form.action);
+    request.send(new FormData(form));
+  });
+
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) input.addEventListener(name, () => input.classList.toggle("over", over));
+    input.addEventListener("change", () => {
+      const name = form.querySelector("[data-name-from-file]");
+      if (name && !name.value && input.files[0]) name.value = input.files[0].name.replace(/(\.(csv|tsv|txt|jsonl?|ndjson|parquet|xlsx?|gz))+$/i, "").replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "").slice(0, 63);
+    });
+  }
+}
+
+export function wireAll() {
+  for (const form of document.querySelectorAll("form[data-upload]")) if (!wired.has(form)) { wired.add(form); wire(form); }
+}
