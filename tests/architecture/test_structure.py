@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-OURS = ("platform", "apps", "tests")
+from tests.architecture.sources import ROOT, tracked
+
 HEAVY = (
     "mlflow",
     "sklearn",
@@ -25,17 +25,6 @@ HEAVY = (
     "numpy",
     "lightgbm",
 )
-
-
-def tracked(*patterns: str) -> list[Path]:
-    """Files of the project, without what a run leaves behind."""
-    found = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [ROOT / line for line in found.stdout.splitlines() if (ROOT / line).is_file()]
 
 
 def python(*args: str) -> subprocess.CompletedProcess[str]:
