@@ -210,9 +210,14 @@ class JobEvent(models.Model):
 
 
 class Worker(Identified):
-    """A worker process that takes jobs: where it is, what it offers, and its last sign of life."""
+    """A long-lived process of the studio and its last sign of life; for workers also what they offer.
+
+    kind: worker, scheduler or serving. generation: the run of the keeper that started it, "" without one.
+    """
 
     name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=20, default="worker")
+    generation = models.CharField(max_length=80, blank=True, default="")
     host = models.CharField(max_length=120)
     pid = models.IntegerField(default=0)
     queues = models.JSONField(default=list)

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from apps.accounts.models import Project
+from apps.jobs import nodes
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.states import ACTIVE, LIVE, JobState
 from foundation.clock import now
@@ -145,3 +146,11 @@ def attempt_dict(attempt: JobAttempt) -> dict[str, Any]:
         "tier": attempt.tier,
         "warm": attempt.warm,
     }
+
+
+def process_state(kind: str) -> str:
+    """Whether a process of the studio (worker, scheduler, serving) gives signs of life: "ready" or what is
+    missing. Under a keeper only processes of its present run count."""
+    from django.conf import settings
+
+    return nodes.process_state(kind, settings.CONFIG.generation)

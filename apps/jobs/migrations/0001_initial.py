@@ -29,6 +29,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=120, unique=True)),
+                ("kind", models.CharField(default="worker", max_length=20)),
+                ("generation", models.CharField(blank=True, default="", max_length=80)),
                 ("host", models.CharField(max_length=120)),
                 ("pid", models.IntegerField(default=0)),
                 ("queues", models.JSONField(default=list)),
