@@ -1,7 +1,7 @@
 """Figures of runs: pure functions from plain data to Plotly figures as plain dicts.
 
-Nothing here imports Plotly. Colours are left to the page's theme, except where a series stands for a run,
-which keeps its colour everywhere. Only trace types that draw without eval are used (scatter, bar, heatmap).
+Nothing here imports Plotly. Colours are left to the page's theme, except where a series stands for a run:
+its colour is given as a token (foundation.ui.series). Only traces that draw without eval are used.
 """
 
 from __future__ import annotations
@@ -10,35 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Figure = dict[str, Any]
-#: Colours of runs (Okabe and Ito's palette, told apart by colour-blind readers, without black and yellow).
-RUN_COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#e69f00",
-    "#7f5fc9",
-    "#8c6d46",
-    "#4f9d9d",
-    "#b0476b",
-)
-
-
-def run_colour(run_id: str) -> str:
-    """The colour of a run, the same on every page: chosen by the random tail of its id."""
-    return RUN_COLOURS[int(run_id[-4:], 16) % len(RUN_COLOURS)]
-
-
-def run_colours(run_ids: Sequence[str]) -> dict[str, str]:
-    """Colours of runs shown together: each keeps its own unless an earlier one already wears it."""
-    given: dict[str, str] = {}
-    for run_id in run_ids:
-        wish = RUN_COLOURS.index(run_colour(run_id))
-        order = [RUN_COLOURS[(wish + n) % len(RUN_COLOURS)] for n in range(len(RUN_COLOURS))]
-        free = [c for c in order if c not in given.values()]
-        given[run_id] = free[0] if free else order[0]
-    return given
 
 
 def _figure(data: list[dict[str, Any]], title: str, x: str, y: str, **layout: Any) -> Figure:
@@ -88,7 +59,7 @@ def _diagonal(name: str) -> dict[str, Any]:
         "x": [0, 1],
         "y": [0, 1],
         "name": name,
-        "line": {"dash": "dot", "width": 1, "color": "gray"},
+        "line": {"dash": "dot", "width": 1, "color": "#8a8f98"},
         "hoverinfo": "skip",
     }
 

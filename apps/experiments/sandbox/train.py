@@ -37,7 +37,7 @@ class Job:
     target: str
     task: str | None
     algorithm: Algorithm
-    parameters: dict[str, Any]
+    given: dict[str, Any]
     seed: int
     test_size: float
     folds: int | None
@@ -60,7 +60,7 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
     ctx.log.info("Read %s rows and %s columns.", f"{len(whole):,}", len(whole.columns))
     frame, y, task, plan = _prepare(ctx, job, whole)
 
-    parameters = _parameters_of_task(job, task)
+    parameters = _clean(job.algorithm, job.given, task)
     log.parameters(_logged_parameters(job, task, parameters))
     estimator = job.algorithm.build(task, parameters, job.seed)
     pipeline = build_pipeline(plan.kinds, estimator, scales=job.algorithm.scales, seed=job.seed)
@@ -101,15 +101,13 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
 def _read_payload(payload: dict[str, Any]) -> Job:
     try:
         algorithm = algorithms.get(payload["algorithm"])
-        task = payload.get("task") or None
-        parameters = algorithm.clean(payload.get("parameters"), None)
     except Invalid as error:
         raise UserError(error.message, code=error.code, detail=error.detail) from error
     return Job(
         target=str(payload["target"]),
-        task=task,
+        task=payload.get("task") or None,
         algorithm=algorithm,
-        parameters=parameters,
+        given=payload.get("parameters") or {},
         seed=int(payload.get("seed", 0)),
         test_size=float(payload.get("test_size") or 0.2),
         folds=int(payload["folds"]) if payload.get("folds") else None,
@@ -137,9 +135,11 @@ def _prepare(
     return known[list(plan.kinds)], y, task, plan
 
 
-def _parameters_of_task(job: Job, task: str) -> dict[str, Any]:
-    mine = {p.name for p in job.algorithm.parameters_for(task)}
-    return {name: value for name, value in job.parameters.items() if name in mine}
+def _clean(algorithm: Algorithm, given: dict[str, Any], task: str) -> dict[str, Any]:
+    try:
+        return dict(algorithm.clean(given, task))
+    except Invalid as error:
+        raise UserError(error.message, code=error.code, detail=error.detail) from error
 
 
 def _logged_parameters(job: Job, task: str, parameters: dict[str, Any]) -> dict[str, object]:

@@ -1,0 +1,286 @@
+"""REST of experiments, runs and algorithms, below /api/v1/projects/{project}/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.response import Response
+
+from apps.accounts.api import ProjectAPIView
+from apps.experiments import actions, algorithms, artifacts, queries, schemas
+from apps.experiments.access import (
+    get_editable_experiment,
+    get_editable_run,
+    get_visible_experiment,
+    get_visible_run,
+)
+from apps.experiments.presenting import experiment_json, run_json
+from apps.experiments.spec import parse_spec
+from foundation.api import api_path, check_if_match, etag_of
+from foundation.errors import Invalid, NotFound
+from foundation.pagination import MAX_LIMIT
+
+RUN = r"runs/(?P<run>[^/]+)"
+EXPERIMENT = r"experiments/(?P<experiment>[^/]+)"
+
+
+def _limit(request: Any, default: int = 50, most: int = MAX_LIMIT) -> int:
+    raw = request.query_params.get("limit")
+    if raw is None:
+        return default
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= most:
+        raise Invalid("list.limit", f"limit is a whole number from 1 to {most}.", {"limit": raw[:40]})
+    return int(raw)
+
+
+def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
+    data = request.data
+    if not isinstance(data, dict):
+        raise Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
+    for name in data:
+        if name not in allowed:
+            raise Invalid(
+                "request.unknown_field",
+                f"There is no field '{str(name)[:60]}' to change; there are: {', '.join(allowed)}.",
+                {"field": str(name)[:60]},
+            )
+    return {name: data[name] for name in allowed if name in data}
+
+
+def _answer(body: dict[str, Any], *, status: int = 200) -> Response:
+    return Response(body, status=status, headers={"ETag": etag_of(body["id"], body["updated_at"])})
+
+
+class AlgorithmsView(ProjectAPIView):
+    """The built-in algorithms with their parameter schemas."""
+
+    @extend_schema(operation_id="algorithms_list", responses=schemas.Algorithm(many=True))
+    def get(self, request: Any, project: str) -> Response:
+        return Response({"results": [a.as_json() for a in algorithms.available()], "next": None})
+
+
+class RunsView(ProjectAPIView):
+    """The runs of a project."""
+
+    @extend_schema(
+        operation_id="runs_list",
+        parameters=[
+            OpenApiParameter(name, OpenApiTypes.STR, description=text)
+            for name, text in (
+                ("experiment", "Name or id of an experiment"),
+                ("filter", "MLflow's search grammar, e.g. metrics.accuracy > 0.9 AND params.algorithm = 'mlp'"),
+                ("order_by", "created_at, name, state, metrics.KEY, params.KEY; '-' or DESC for descending"),
+                ("q", "Part of the name"),
+                ("state", "queued, running, succeeded, failed or cancelled"),
+                ("trashed", "true: those in the trash"),
+                ("limit", "1 to 500"),
+                ("cursor", "From the answer's next"),
+            )
+        ],
+        responses=schemas.Run(many=True),
+    )
+    def get(self, request: Any, project: str) -> Response:
+        asked = request.query_params
+        key = asked.get("experiment")
+        page = queries.find_runs(
+            self.project,
+            experiment=get_visible_experiment(self.actor, self.project, key) if key else None,
+            filter=asked.get("filter", ""),
+            order_by=asked.get("order_by", "-created_at"),
+            q=asked.get("q", ""),
+            state=asked.get("state", ""),
+            limit=_limit(request),
+            cursor=asked.get("cursor"),
+            trashed=asked.get("trashed") == "true",
+        )
+        following = None
+        if page.next:
+            again = request._request.GET.copy()
+            again["cursor"] = page.next
+            following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
+        return Response({"results": [run_json(row) for row in page.rows], "next": following})
+
+    @extend_schema(operation_id="runs_create", request=schemas.RunCreate, responses={201: schemas.Run})
+    def post(self, request: Any, project: str) -> Response:
+        spec = parse_spec(request.data, actor=self.actor, project=self.project)
+        run = actions.start_run(actor=self.actor, project=self.project, spec=spec)
+        return _answer(run_json(queries.row_of(run), full=True), status=201)
+
+
+class RunView(ProjectAPIView):
+    """One run."""
+
+    @extend_schema(operation_id="runs_get", responses=schemas.Run)
+    def get(self, request: Any, project: str, run: str) -> Response:
+        found = get_visible_run(self.actor, self.project, run)
+        return _answer(run_json(queries.row_of(found), full=True))
+
+    @extend_schema(operation_id="runs_update", request=schemas.RunChange, responses=schemas.Run)
+    def patch(self, request: Any, project: str, run: str) -> Response:
+        found = get_editable_run(self.actor, self.project, run)
+        present = run_json(queries.row_of(found))
+        check_if_match(request, etag_of(present["id"], present["updated_at"]))
+        changes = _body(request, ("name", "description", "tags"))
+        if "tags" in changes and not isinstance(changes["tags"], dict):
+            raise Invalid("run.bad_field", 'The tags must be an object such as {"team": "a"}.', {"field": "tags"})
+        updated = actions.update_run(actor=self.actor, run=found, **changes)
+        return _answer(run_json(queries.row_of(updated), full=True))
+
+    @extend_schema(operation_id="runs_delete", responses={204: None})
+    def delete(self, request: Any, project: str, run: str) -> Response:
+        actions.trash_run(actor=self.actor, run=get_editable_run(self.actor, self.project, run))
+        return Response(status=204)
+
+
+class RunVerbView(ProjectAPIView):
+    """What can be done to a run: cancel, trash, restore."""
+
+    @extend_schema(operation_id="runs_verb", request=None, responses=schemas.Run)
+    def post(self, request: Any, project: str, run: str, verb: str) -> Response:
+        found = get_editable_run(self.actor, self.project, run, trashed=verb == "restore")
+        act = {"cancel": actions.cancel_run, "trash": actions.trash_run, "restore": actions.restore_run}[verb]
+        return _answer(run_json(queries.row_of(act(actor=self.actor, run=found)), full=True))
+
+
+class RunMetricsView(ProjectAPIView):
+    """The latest value of each metric of a run."""
+
+    @extend_schema(operation_id="runs_metrics", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Any, project: str, run: str) -> Response:
+        row = queries.row_of(get_visible_run(self.actor, self.project, run))
+        return Response({"metrics": run_json(row)["metrics"]})
+
+
+class RunMetricView(ProjectAPIView):
+    """One metric of a run over its steps, thinned to at most ?points= (default 1,000)."""
+
+    @extend_schema(
+        operation_id="runs_metric",
+        parameters=[OpenApiParameter("points", OpenApiTypes.INT, description="3 to 10,000")],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def get(self, request: Any, project: str, run: str, key: str) -> Response:
+        found = get_visible_run(self.actor, self.project, run)
+        raw = request.query_params.get("points", "1000")
+        if not raw.isascii() or not raw.isdigit() or not 3 <= int(raw) <= 10_000:
+            raise Invalid("list.limit", "points is a whole number from 3 to 10000.", {"field": "points"})
+        points = queries.metric_points(found, key.rstrip("/"), int(raw))
+        if not points:
+            raise NotFound("run.no_metric", f"The run has logged no metric '{key[:120]}'.", {"metric": key[:120]})
+        return Response(
+            {
+                "key": key.rstrip("/"),
+                "points": [
+                    {"step": p.step, "timestamp": p.timestamp, "value": p.value if p.value == p.value else None}
+                    for p in points
+                ],
+            }
+        )
+
+
+class RunArtifactsView(ProjectAPIView):
+    """What lies in a folder (?path=) of a run's artifacts."""
+
+    @extend_schema(
+        operation_id="runs_artifacts",
+        parameters=[OpenApiParameter("path", OpenApiTypes.STR, description="Folder; empty: the top")],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def get(self, request: Any, project: str, run: str) -> Response:
+        found = get_visible_run(self.actor, self.project, run)
+        path = request.query_params.get("path", "").strip("/")
+        files = artifacts.list_artifacts(found, path)
+        shown = [{"path": a.path, "is_folder": a.is_folder, "size": a.size} for a in files]
+        return Response({"results": shown, "next": None})
+
+
+class RunArtifactView(ProjectAPIView):
+    """One artifact's bytes."""
+
+    @extend_schema(operation_id="runs_artifact", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Any, project: str, run: str, path: str) -> HttpResponseBase:
+        return artifacts.download(get_visible_run(self.actor, self.project, run), path.rstrip("/"))
+
+
+class ExperimentsView(ProjectAPIView):
+    """The experiments of a project."""
+
+    @extend_schema(
+        operation_id="experiments_list",
+        parameters=[OpenApiParameter("q", OpenApiTypes.STR), OpenApiParameter("trashed", OpenApiTypes.STR)],
+        responses=schemas.Experiment(many=True),
+    )
+    def get(self, request: Any, project: str) -> Response:
+        found = queries.experiments_of(
+            self.project,
+            q=request.query_params.get("q", ""),
+            trashed=request.query_params.get("trashed") == "true",
+        )
+        return Response({"results": [experiment_json(s) for s in found[: _limit(request, 500)]], "next": None})
+
+    @extend_schema(
+        operation_id="experiments_create", request=schemas.ExperimentChange, responses={201: schemas.Experiment}
+    )
+    def post(self, request: Any, project: str) -> Response:
+        data = _body(request, ("name", "description"))
+        made = actions.create_experiment(
+            actor=self.actor,
+            project=self.project,
+            name=data.get("name", ""),
+            description=data.get("description", ""),
+        )
+        return _answer(experiment_json(queries.summary_of(made)), status=201)
+
+
+class ExperimentView(ProjectAPIView):
+    """One experiment, by name or id."""
+
+    @extend_schema(operation_id="experiments_get", responses=schemas.Experiment)
+    def get(self, request: Any, project: str, experiment: str) -> Response:
+        found = get_visible_experiment(self.actor, self.project, experiment)
+        return _answer(experiment_json(queries.summary_of(found)))
+
+    @extend_schema(
+        operation_id="experiments_update", request=schemas.ExperimentChange, responses=schemas.Experiment
+    )
+    def patch(self, request: Any, project: str, experiment: str) -> Response:
+        found = get_editable_experiment(self.actor, self.project, experiment)
+        present = experiment_json(queries.summary_of(found))
+        check_if_match(request, etag_of(present["id"], present["updated_at"]))
+        changes = _body(request, ("name", "description"))
+        updated = actions.update_experiment(actor=self.actor, experiment=found, **changes)
+        return _answer(experiment_json(queries.summary_of(updated)))
+
+    @extend_schema(operation_id="experiments_delete", responses={204: None})
+    def delete(self, request: Any, project: str, experiment: str) -> Response:
+        found = get_editable_experiment(self.actor, self.project, experiment)
+        actions.trash_experiment(actor=self.actor, experiment=found)
+        return Response(status=204)
+
+
+class ExperimentVerbView(ProjectAPIView):
+    """What can be done to an experiment: trash, restore."""
+
+    @extend_schema(operation_id="experiments_verb", request=None, responses=schemas.Experiment)
+    def post(self, request: Any, project: str, experiment: str, verb: str) -> Response:
+        found = get_editable_experiment(self.actor, self.project, experiment, trashed=verb == "restore")
+        act = {"trash": actions.trash_experiment, "restore": actions.restore_experiment}[verb]
+        return _answer(experiment_json(queries.summary_of(act(actor=self.actor, experiment=found))))
+
+
+api_urlpatterns = [
+    api_path(r"algorithms", AlgorithmsView.as_view(), name="algorithms"),
+    api_path(r"runs", RunsView.as_view(), name="runs"),
+    api_path(RUN, RunView.as_view(), name="run"),
+    api_path(rf"{RUN}/(?P<verb>cancel|trash|restore)", RunVerbView.as_view(), name="run-verb"),
+    api_path(rf"{RUN}/metrics", RunMetricsView.as_view(), name="run-metrics"),
+    api_path(rf"{RUN}/metrics/(?P<key>.+?)", RunMetricView.as_view(), name="run-metric"),
+    api_path(rf"{RUN}/artifacts", RunArtifactsView.as_view(), name="run-artifacts"),
+    api_path(rf"{RUN}/artifacts/(?P<path>.+?)", RunArtifactView.as_view(), name="run-artifact"),
+    api_path(r"experiments", ExperimentsView.as_view(), name="experiments"),
+    api_path(EXPERIMENT, ExperimentView.as_view(), name="experiment"),
+    api_path(rf"{EXPERIMENT}/(?P<verb>trash|restore)", ExperimentVerbView.as_view(), name="experiment-verb"),
+]

@@ -1,0 +1,23 @@
+"""News of experiments for the layers above, delivered after commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """A run of the studio is over; state is one of the terminal states of jobs."""
+
+    run_id: UUID
+    project_id: UUID
+    state: str
+
+
+@dataclass(frozen=True)
+class RunAdopted:
+    """A stock client made a run, which now has its row."""
+
+    run_id: UUID
+    project_id: UUID

@@ -1,0 +1,85 @@
+"""Runs, experiments and artifacts as the REST API shows them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from apps.experiments.models import Experiment
+from apps.experiments.queries import ExperimentSummary, RunRow
+from foundation.clock import iso
+
+
+def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
+    """One run. full: with the model's input example, the features, the environment and the figures."""
+    run = row.run
+    job = run.job
+    found: dict[str, Any] = {
+        "id": run.hex,
+        "name": run.name,
+        "description": run.description,
+        "state": run.state,
+        "source": run.source,
+        "experiment": {"id": run.experiment.mlflow_id, "name": run.experiment.name},
+        "dataset": run.dataset_label or None,
+        "target": run.target or None,
+        "task": run.task or None,
+        "algorithm": run.algorithm or None,
+        "parameters": dict(row.parameters),
+        "features": run.features,
+        "seed": run.seed,
+        "test_size": run.test_size,
+        "folds": run.folds,
+        "metrics": {k: v if math.isfinite(v) else None for k, v in sorted(row.metrics.items())},
+        "primary_metric": run.primary_metric or None,
+        "tags": dict(row.tags),
+        "model": _model_json(run.model, full=full),
+        "job": str(job.pk) if job else None,
+        "parent": run.parent.hex if run.parent else None,
+        "reason": run.reason,
+        "error": {"code": job.error_code, "message": job.reason} if job and job.error_code else None,
+        "created_by": run.created_by.username if run.created_by else None,
+        "created_at": iso(run.created_at),
+        "updated_at": iso(run.updated_at),
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "deleted_at": _iso(run.deleted_at),
+    }
+    if full:
+        found |= {
+            "progress": job.progress if job else None,
+            "details": run.details,
+            "inputs": [
+                {"name": i.name, "digest": i.digest, "context": i.context} for i in row.data.inputs
+            ]
+            if row.data
+            else [],
+        }
+    return found
+
+
+def _model_json(model: dict[str, Any] | None, *, full: bool) -> dict[str, Any] | None:
+    if not model:
+        return None
+    shown = ("id", "uri", "name", "signature", "classes")
+    return dict(model) if full else {k: model[k] for k in shown if k in model}
+
+
+def experiment_json(summary: ExperimentSummary) -> dict[str, Any]:
+    """One experiment with its numbers of runs."""
+    experiment: Experiment = summary.experiment
+    return {
+        "id": experiment.mlflow_id,
+        "name": experiment.name,
+        "description": experiment.description,
+        "runs": summary.runs,
+        "live": summary.live,
+        "newest_run_at": _iso(summary.newest),
+        "created_at": iso(experiment.created_at),
+        "updated_at": iso(experiment.updated_at),
+        "deleted_at": _iso(experiment.deleted_at),
+    }
+
+
+def _iso(moment: Any) -> str | None:
+    return iso(moment) if moment else None

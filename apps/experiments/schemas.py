@@ -1,0 +1,123 @@
+"""The shapes of the REST answers, for OpenAPI. The values themselves come from presenting.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class Parameter(serializers.Serializer[Any]):
+    """One parameter of an algorithm."""
+
+    name = serializers.CharField()
+    type = serializers.ChoiceField(choices=["float", "int", "categorical", "boolean"])
+    default = serializers.JSONField(allow_null=True)
+    title = serializers.CharField()
+    help = serializers.CharField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    log = serializers.BooleanField()
+    choices = serializers.ListField(child=serializers.CharField())
+    nullable = serializers.BooleanField()
+    advanced = serializers.BooleanField()
+    task = serializers.ListField(child=serializers.CharField())
+
+
+class Algorithm(serializers.Serializer[Any]):
+    """A built-in algorithm."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    task = serializers.ListField(child=serializers.CharField())
+    parameters = Parameter(many=True)
+
+
+class RunCreate(serializers.Serializer[Any]):
+    """What a new run needs."""
+
+    experiment = serializers.CharField(required=False, help_text="Made when it does not exist.")
+    dataset = serializers.CharField(help_text="name (its latest ready version) or name@version")
+    target = serializers.CharField()
+    algorithm = serializers.CharField()
+    parameters = serializers.DictField(required=False)
+    task = serializers.ChoiceField(choices=["classification", "regression"], required=False)
+    features = serializers.ListField(child=serializers.CharField(), required=False)
+    test_size = serializers.FloatField(required=False, min_value=0.01, max_value=0.9)
+    folds = serializers.IntegerField(required=False, min_value=2, max_value=20)
+    seed = serializers.IntegerField(required=False, min_value=0)
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False)
+    tags = serializers.DictField(required=False)
+    timeout = serializers.IntegerField(required=False, help_text="Seconds")
+
+
+class RunChange(serializers.Serializer[Any]):
+    """What can be changed of a run; a tag of null is removed."""
+
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False, allow_blank=True)
+    tags = serializers.DictField(required=False)
+
+
+class ExperimentRef(serializers.Serializer[Any]):
+    """An experiment in a run."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class Run(serializers.Serializer[Any]):
+    """A run."""
+
+    id = serializers.CharField(help_text="32 hex digits; the MLflow run id")
+    name = serializers.CharField()
+    description = serializers.CharField()
+    state = serializers.CharField()
+    source = serializers.ChoiceField(choices=["atelier", "client"])
+    experiment = ExperimentRef()
+    dataset = serializers.CharField(allow_null=True)
+    target = serializers.CharField(allow_null=True)
+    task = serializers.CharField(allow_null=True)
+    algorithm = serializers.CharField(allow_null=True)
+    parameters = serializers.DictField()
+    features = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    seed = serializers.IntegerField(allow_null=True)
+    test_size = serializers.FloatField(allow_null=True)
+    folds = serializers.IntegerField(allow_null=True)
+    metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    primary_metric = serializers.CharField(allow_null=True)
+    tags = serializers.DictField(child=serializers.CharField())
+    model = serializers.DictField(allow_null=True)
+    job = serializers.UUIDField(allow_null=True)
+    parent = serializers.CharField(allow_null=True)
+    reason = serializers.CharField()
+    error = serializers.DictField(allow_null=True)
+    created_by = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    deleted_at = serializers.DateTimeField(allow_null=True)
+
+
+class ExperimentChange(serializers.Serializer[Any]):
+    """What an experiment is called and what it is for."""
+
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False, allow_blank=True)
+
+
+class Experiment(serializers.Serializer[Any]):
+    """An experiment with its numbers of runs."""
+
+    id = serializers.CharField(help_text="MLflow's experiment id")
+    name = serializers.CharField()
+    description = serializers.CharField()
+    runs = serializers.IntegerField()
+    live = serializers.IntegerField()
+    newest_run_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    deleted_at = serializers.DateTimeField(allow_null=True)

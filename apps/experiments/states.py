@@ -1,0 +1,32 @@
+"""The states of runs: those of their job, or what a stock client said in MLflow."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from apps.jobs.states import JobState
+
+
+class RunSource(models.TextChoices):
+    """Who made a run: the studio (it has a job, which decides its state) or a client through MLflow."""
+
+    ATELIER = "atelier", "Atelier"
+    CLIENT = "client", "MLflow client"
+
+
+#: MLflow's five statuses in the words of the studio; used for runs of clients only.
+FROM_MLFLOW = {
+    "SCHEDULED": JobState.QUEUED,
+    "RUNNING": JobState.RUNNING,
+    "FINISHED": JobState.SUCCEEDED,
+    "FAILED": JobState.FAILED,
+    "KILLED": JobState.CANCELLED,
+}
+#: How the end of a job is told to MLflow. Its own words are fewer.
+TO_MLFLOW = {
+    JobState.SUCCEEDED: "FINISHED",
+    JobState.FAILED: "FAILED",
+    JobState.ERRORED: "FAILED",
+    JobState.TIMED_OUT: "KILLED",
+    JobState.CANCELLED: "KILLED",
+}
