@@ -53,6 +53,8 @@ def run(folder: Path, tables: list[pa.Table], *, days: int = 1, **payload: Any) 
     for index, table in enumerate(tables):
         inputs[f"part-{index}"] = folder / f"part-{index}.parquet"
         pq.write_table(table, inputs[f"part-{index}"])
+    if "labels" in payload:
+        inputs["labels"] = payload.pop("labels")
     context = Context(
         payload={
             "features": ["age", "land"],
@@ -122,6 +124,38 @@ def test_performance_counts_only_rows_with_a_label(tmp_path: Path) -> None:
     (window,) = run(tmp_path, [events_table(400)])["windows"]
     assert window["performance"]["rows"] == 200
     assert window["performance"]["accuracy"] == 1
+
+
+def test_labels_told_later_take_precedence_over_those_that_came_along(tmp_path: Path) -> None:
+    table = events_table(400)
+    table = table.append_column("__id", pa.array([f"id{i}" for i in range(400)]))
+    wrong = [str(1 - value) for value in table.column("prediction").to_pylist()[:100]]
+    told = pa.table({"id": [f"id{i}" for i in range(100)], "label": wrong})
+    pq.write_table(told, tmp_path / "labels.parquet")
+    columns = {"timestamp": "timestamp", "prediction": "prediction", "label": "label", "id": "__id"}
+    (window,) = run(tmp_path, [table], columns=columns, labels=tmp_path / "labels.parquet")["windows"]
+    assert window["performance"]["rows"] == 250
+    assert window["performance"]["accuracy"] == 150 / 250
+
+
+def test_probabilities_of_two_classes_add_the_area_under_the_curve(tmp_path: Path) -> None:
+    table = events_table(400)
+    shares = [[1 - value, float(value)] for value in table.column("prediction").to_pylist()]
+    table = table.append_column("p", pa.array(shares))
+    columns = {"timestamp": "timestamp", "prediction": "prediction", "label": "label", "probabilities": "p"}
+    (window,) = run(tmp_path, [table], columns=columns)["windows"]
+    assert window["performance"]["roc_auc"] == 1
+
+
+def test_a_column_that_changes_its_type_between_parts_is_still_counted(tmp_path: Path) -> None:
+    other = events_table(300, seed=4)
+    other = other.set_column(
+        1, "age", pa.array([f"{value:.3f}" for value in other.column("age").to_pylist()])
+    )
+    (window,) = run(tmp_path, [events_table(300), other])["windows"]
+    assert window["rows"] == 600
+    assert feature(window, "age")["quality"]["mistyped"] == 0
+    assert not feature(window, "age")["drifted"]
 
 
 def test_impact_times_drift_is_the_product_and_shares_sum_to_one(tmp_path: Path) -> None:

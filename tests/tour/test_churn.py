@@ -16,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from apps.monitoring import windows
 from apps.monitoring.sandbox import baseline, impact, measure, report
+from apps.monitoring.sandbox.pairs import Columns
 from apps.monitoring.sandbox.rules import Rules
 from atelier.tour import churn
 
@@ -55,7 +56,7 @@ def watch(story: churn.Story, folder: Path) -> list[dict[str, Any]]:
         datetime(2021, 4, 1, tzinfo=zone), datetime(2021, 4, 15, tzinfo=zone), size="1d", zone=zone
     )
     bounds = [int(day.start.timestamp() * 1e6) for day in days] + [int(days[-1].end.timestamp() * 1e6)]
-    names = measure.Columns("timestamp", "prediction", "label", ("0", "1"))
+    names = Columns("timestamp", "prediction", "label", classes=("0", "1"))
     return report.compare(
         profile, [measure.Part(folder / "events.parquet")], bounds, names, Rules(), "classification"
     )

@@ -3,32 +3,19 @@
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.monitoring.sandbox import columns, performance, tables
+from apps.monitoring.sandbox import tables
 from apps.monitoring.sandbox.baseline import THREADS
+from apps.monitoring.sandbox.pairs import Columns, Pairs
 from apps.monitoring.sandbox.sketch import Sketch
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The names that the recorded rows use. `probabilities` has one column a class, in the order of `classes`.
-
-    Without a `timestamp` all rows of a part carry the moment given with the part.
-    """
-
-    timestamp: str | None = None
-    prediction: str | None = None
-    label: str | None = None
-    classes: tuple[str, ...] = ()
-    probabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,14 +33,21 @@ class Tally:
     rows: "NDArray[np.int64]"
     counts: "dict[str, NDArray[np.int64]]"
     mistyped: "dict[str, NDArray[np.int64]]"
-    pairs: "list[tuple[NDArray[np.int64], pa.Table]]" = field(default_factory=list)
+    pairs: Pairs
 
 
-def tally(parts: Sequence[Part], sketches: Sequence[Sketch], bounds: Sequence[int], names: Columns) -> Tally:
+def tally(
+    parts: Sequence[Part],
+    sketches: Sequence[Sketch],
+    bounds: Sequence[int],
+    names: Columns,
+    labels: Path | None = None,
+) -> Tally:
     """Count the rows of `parts` by window and bin.
 
     `bounds` are the n + 1 ascending limits of n adjoining half-open windows, in microseconds since 1970 UTC; rows
-    outside are left out. Rows need no order. Columns that a part does not hold count as missing.
+    outside are left out. Rows need no order. Columns that a part does not hold count as missing. `labels` is a
+    Parquet file (id, label) of labels told later.
     """
     import numpy as np
 
@@ -62,15 +56,16 @@ def tally(parts: Sequence[Part], sketches: Sequence[Sketch], bounds: Sequence[in
         rows=np.zeros(windows, dtype=np.int64),
         counts={sketch.name: np.zeros((windows, sketch.bins), dtype=np.int64) for sketch in sketches},
         mistyped={sketch.name: np.zeros(windows, dtype=np.int64) for sketch in sketches},
+        pairs=Pairs(names, labels),
     )
-    extra = [names.timestamp, names.prediction, names.label, *names.probabilities]
+    extra = [names.timestamp, *names.of_pairs()]
     wanted = list(dict.fromkeys([*(sketch.name for sketch in sketches), *(name for name in extra if name)]))
     limits = np.asarray(bounds, dtype=np.int64)
     with ThreadPoolExecutor(THREADS) as pool:
         for moment in dict.fromkeys(part.moment for part in parts):
             paths = [part.path for part in parts if part.moment == moment]
             for piece in tables.read_pieces(paths, wanted):
-                _take(piece, moment, found, sketches, limits, names, pool)
+                _take(piece, moment, found, sketches, limits, names.timestamp, pool)
     return found
 
 
@@ -80,11 +75,11 @@ def _take(
     found: Tally,
     sketches: Sequence[Sketch],
     limits: "NDArray[np.int64]",
-    names: Columns,
+    timestamp: str | None,
     pool: ThreadPoolExecutor,
 ) -> None:
     """Add one piece to the tally."""
-    piece, slices = _by_window(piece, moment, limits, names.timestamp)
+    piece, slices = _by_window(piece, moment, limits, timestamp)
     used = [index for index, (start, stop) in enumerate(slices) if stop > start]
     if not used:
         return
@@ -101,7 +96,7 @@ def _take(
             found.counts[sketch.name][used, 0] += [stop - start for start, stop in ranges]
 
     list(pool.map(count, sketches))
-    _keep_pairs(piece, slices, found, names)
+    found.pairs.add(piece, slices)
 
 
 def _by_window(
@@ -143,74 +138,3 @@ def _microseconds(column: "pa.ChunkedArray") -> "NDArray[np.int64]":
         column = pc.cast(column, pa.timestamp("us"))
     ticks = pc.fill_null(pc.cast(column, pa.int64()), np.iinfo(np.int64).min)
     return np.asarray(ticks.to_numpy())
-
-
-def _keep_pairs(piece: "pa.Table", slices: list[tuple[int, int]], found: Tally, names: Columns) -> None:
-    """Keep prediction and label of the rows that have a label: few columns, so they fit in memory."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    have = piece.schema.names
-    if names.label is None or names.prediction is None or not {names.label, names.prediction} <= set(have):
-        return
-    slim = piece.select(
-        [name for name in (names.prediction, names.label, *names.probabilities) if name in have]
-    )
-    window = np.repeat(np.arange(len(slices)), [stop - start for start, stop in slices])
-    offset = slices[0][0]
-    slim = slim.slice(offset, len(window))
-    labelled = pc.and_(pc.is_valid(slim.column(names.label)), pc.is_valid(slim.column(names.prediction)))
-    kept = np.flatnonzero(labelled.to_numpy())
-    if len(kept):
-        found.pairs.append((window[kept], slim.take(pa.array(kept))))
-
-
-def score(found: Tally, names: Columns, task: str) -> list[dict[str, float] | None]:
-    """Return the performance of each window over its labelled rows, None where none has a label.
-
-    Each carries "rows", the number of labelled rows, beside the scores of `performance`.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    windows = len(found.rows)
-    if not found.pairs or names.prediction is None or names.label is None:
-        return [None] * windows
-    window = np.concatenate([place for place, _ in found.pairs])
-    table = pa.concat_tables([piece for _, piece in found.pairs], promote_options="permissive")
-    predicted, label = table.column(names.prediction), table.column(names.label)
-    scored: list[dict[str, float] | None] = []
-    for index in range(windows):
-        mask = window == index
-        if not mask.any():
-            scored.append(None)
-            continue
-        if task == performance.REGRESSION:
-            truth, guess = columns.to_numbers(label)[0][mask], columns.to_numbers(predicted)[0][mask]
-            sound = np.isfinite(truth) & np.isfinite(guess)
-            scores = performance.score_values(truth[sound], guess[sound]) if sound.any() else {}
-            scored.append({"rows": float(sound.sum()), **scores})
-        else:
-            scored.append(_score_classes(table, names, mask))
-    return scored
-
-
-def _score_classes(table: "pa.Table", names: Columns, mask: "NDArray[np.bool_]") -> dict[str, float]:
-    import numpy as np
-
-    assert names.prediction is not None
-    assert names.label is not None
-    places = {name: number for number, name in enumerate(names.classes)}
-    numbers: list[NDArray[np.int64]] = []
-    for name in (names.label, names.prediction):
-        indices, values = columns.encode(table.column(name))
-        lookup = np.array([places.setdefault(value, len(places)) for value in values], dtype=np.int64)
-        numbers.append(lookup[indices[mask]])
-    positive = None
-    last = names.probabilities[-1] if names.probabilities else None
-    if len(places) == 2 and len(names.probabilities) == 2 and last in table.schema.names:
-        positive = columns.to_numbers(table.column(last))[0][mask]
-        if not np.isfinite(positive).all():
-            positive = None
-    return {"rows": float(mask.sum()), **performance.score_classes(numbers[0], numbers[1], positive)}

@@ -1,8 +1,9 @@
 """The program of a report, run in the isolated child: baseline and recorded rows in, drift of every window out.
 
-Payload: features [name], task, classes, columns {timestamp, prediction, label, probabilities}, bounds [µs],
-rules {…}, profile (a stored baseline profile or null), parts [{input, moment}].
-Inputs: baseline-0… (Parquet), part-0… (Parquet), model (folder, absent where the profile holds the impact).
+Payload: features [name], task, classes, columns {timestamp, prediction, label, probabilities, id}, bounds [µs],
+rules {…}, profile (a stored baseline profile or null), parts [{input, moment}], model {input: path in the Bento}.
+Inputs: baseline-0… and part-0… (Parquet), labels (Parquet, optional), the files that `model` names (absent where the
+profile is given).
 Result: {"profile": …, "made_profile": bool, "windows": […]}; `describe_window` lists the keys of a window.
 """
 
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.monitoring.sandbox import baseline, impact, measure, quality
+from apps.monitoring.sandbox.columns import category
 from apps.monitoring.sandbox.metrics import METRICS
 from apps.monitoring.sandbox.metrics.jensen_shannon import NAME as LEADING
+from apps.monitoring.sandbox.pairs import Columns
 from apps.monitoring.sandbox.rules import PREDICTION, Rules
 from apps.monitoring.sandbox.sketch import VERSION, Sketch
 from foundation.tasks import Context, UserError
@@ -31,8 +34,9 @@ def main(ctx: Context) -> dict[str, Any]:
     names = read_columns(payload)
     parts = [measure.Part(ctx.inputs[part["input"]], part.get("moment")) for part in payload["parts"]]
     ctx.progress(80, 100, "Comparing the windows with the baseline")
+    rules = Rules.from_json(payload["rules"])
     windows = compare(
-        profile, parts, payload["bounds"], names, Rules.from_json(payload["rules"]), payload["task"]
+        profile, parts, payload["bounds"], names, rules, payload["task"], ctx.inputs.get("labels")
     )
     fired = sum(feature["drifted"] for window in windows for feature in window["features"])
     ctx.log.info(
@@ -42,15 +46,16 @@ def main(ctx: Context) -> dict[str, Any]:
     return {"profile": profile if made else None, "made_profile": made, "windows": windows}
 
 
-def read_columns(payload: dict[str, Any]) -> measure.Columns:
+def read_columns(payload: dict[str, Any]) -> Columns:
     """Return the column names of the payload."""
     given = payload["columns"]
-    return measure.Columns(
+    return Columns(
         timestamp=given.get("timestamp"),
         prediction=given.get("prediction"),
         label=given.get("label"),
-        classes=tuple(payload.get("classes", ())),
-        probabilities=tuple(given.get("probabilities", ())),
+        classes=tuple(category(name) for name in payload.get("classes", ())),
+        probabilities=given.get("probabilities"),
+        id=given.get("id"),
     )
 
 
@@ -71,7 +76,7 @@ def make_profile(ctx: Context) -> dict[str, Any]:
     ctx.log.info("Baseline: %d rows, %d features.", sketches[0].rows if sketches else 0, len(sketches))
     impacts: dict[str, float] = {}
     predictions: Sketch | None = None
-    if "model" in ctx.inputs:
+    if ctx.payload.get("model"):
         impacts, predictions = ask_model(ctx, paths, features)
     elif payload["columns"].get("prediction"):
         found = baseline.build_sketches(paths, [payload["columns"]["prediction"]])
@@ -92,7 +97,7 @@ def ask_model(ctx: Context, paths: Sequence[Path], features: list[str]) -> tuple
     from apps.monitoring.sandbox.predictor import load_predictor
 
     ctx.progress(20, 100, "Loading the model")
-    predict = load_predictor(ctx.inputs["model"])
+    predict = load_predictor(ctx.folder / "bento", ctx.payload["model"], ctx.inputs)
     frame = impact.sample_rows(paths, features, features=len(features))
     labels = np.asarray(predict(frame).labels)
     column = pa.chunked_array([pa.array(labels.tolist())])
@@ -111,20 +116,21 @@ def compare(
     profile: dict[str, Any],
     parts: Sequence[measure.Part],
     bounds: Sequence[int],
-    names: measure.Columns,
+    names: Columns,
     rules: Rules,
     task: str,
+    labels: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Return every window's drift, impact, prediction drift, performance and quality, oldest first."""
     sketches = [Sketch.from_json(data) for data in profile["sketches"]]
     prediction = Sketch.from_json(profile["prediction"]) if profile.get("prediction") else None
-    tally = measure.tally(parts, [*sketches, *([prediction] if prediction else [])], bounds, names)
+    tally = measure.tally(parts, [*sketches, *([prediction] if prediction else [])], bounds, names, labels)
     alpha = rules.alpha(len(sketches) + (prediction is not None))
     drifts = {
         sketch.name: _drift(sketch, tally.counts[sketch.name], alpha)
         for sketch in [*sketches, *([prediction] if prediction else [])]
     }
-    scores = measure.score(tally, names, task)
+    scores = tally.pairs.score(len(bounds) - 1, task)
     return [
         describe_window(index, sketches, prediction, tally, drifts, profile.get("impact") or {}, rules)
         | {"start": bounds[index], "end": bounds[index + 1], "performance": scores[index]}

@@ -54,12 +54,24 @@ def read_pieces(paths: Sequence[Path], columns: Sequence[str]) -> Iterator["pa.T
                     pending.append(table)
                     rows += table.num_rows
                     if rows >= PIECE_ROWS:
-                        yield pa.concat_tables(pending, promote_options="permissive")
+                        yield from _join(pending)
                         pending, rows = [], 0
-        if pending:
-            yield pa.concat_tables(pending, promote_options="permissive")
+        yield from _join(pending)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise UserError(f"The recorded rows cannot be read: {error}", code="monitor.unreadable") from error
+
+
+def _join(pending: "list[pa.Table]") -> "Iterator[pa.Table]":
+    """Yield the tables as one, or one by one where a column changed its type (another model was deployed)."""
+    import pyarrow as pa
+
+    if not pending:
+        return
+    try:
+        joined = [pa.concat_tables(pending, promote_options="permissive")]
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        joined = pending
+    yield from joined
 
 
 def count_rows(paths: Sequence[Path]) -> int:
