@@ -16,7 +16,7 @@ def main():
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
         sys.exit(
             "Atelier needs Python 3.11 to 3.14, but this is Python %d.%d: "
-            "run it as, for example, python3.12 manage.py." % sys.version_info[:2]
+            "run it as, for example, python3.12 manage.py." % sys.version_info[:2]  # noqa: UP031
         )
     # The repository, and its source root `platform`. Without an __init__.py that folder does not hide the
     # standard library's module of the same name.

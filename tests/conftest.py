@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from runtime.testing import Cluster
 
+from runtime.testing import Cluster
 from tests.settings import TEST_HOME
 
 pytest_plugins = ["tests.support.studio", "tests.support.browser", "tests.support.people"]

@@ -91,7 +91,7 @@ def _enter() -> None:
     os.environ[REENTERED] = str(os.getpid())  # exec keeps the pid: a second entry means a loop
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(_python(), [str(_python()), str(ROOT / "manage.py"), *sys.argv[1:]])
+    os.execv(_python(), [str(_python()), str(ROOT / "manage.py"), *sys.argv[1:]])  # noqa: S606
 
 
 def digest(lock: str) -> str:
@@ -109,13 +109,17 @@ def _stamped(lock: str) -> bool:
 
 def _satisfies(lock: str) -> bool:
     """Whether the running interpreter holds every unconditional pin of `lock`."""
+    return next(deviations(lock), None) is None
+
+
+def deviations(lock: str) -> Iterator[str]:
+    """Names of packages that the running interpreter lacks, or holds at another version than `lock`."""
     for name, version in pins(lock):
         try:
             if importlib.metadata.version(name) != version:
-                return False
+                yield name
         except importlib.metadata.PackageNotFoundError:
-            return False
-    return True
+            yield name
 
 
 def pins(lock: str) -> Iterator[tuple[str, str]]:
@@ -156,8 +160,10 @@ def _install(lock: str) -> None:
     count = sum(1 for _ in pins(lock))
     say(f"Installing about {count} locked packages; the first time this fetches some hundred megabytes …")
     _call(
-        [str(installer), "pip", "install", "--python", str(_python()), "--require-hashes"]
-        + ["-r", str(ROOT / lock), *([] if sys.stderr.isatty() else ["--quiet"])],
+        [
+            *(str(installer), "pip", "install", "--python", str(_python()), "--require-hashes"),
+            *("-r", str(ROOT / lock), *([] if sys.stderr.isatty() else ["--quiet"])),
+        ],
         "The packages cannot be installed",
     )
     stamp(lock)

@@ -85,9 +85,9 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
 
 def stop(process: subprocess.Popen[bytes], command: Command) -> None:
     """End a child: its own signal, its grace, then SIGKILL for the whole tree. Returns when all are gone."""
+    tree = descendants(process.pid)  # before it ends: afterwards they belong to nobody
     begin_stop(process, command)
     deadline = time.monotonic() + command.grace
-    tree = descendants(process.pid)
     while process.poll() is None and time.monotonic() < deadline:
         tree |= descendants(process.pid)
         time.sleep(0.02)

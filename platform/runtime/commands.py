@@ -41,7 +41,7 @@ COMMANDS = {
 def run(arguments: Sequence[str]) -> int:
     """Run one command; what is not ours goes to Django. Returns the exit status."""
     name = arguments[0] if arguments else ""
-    if not name or name in {"-h", "--help", "help"} and len(arguments) == 1:
+    if not name or (name in {"-h", "--help", "help"} and len(arguments) == 1):
         print(overview())
         return 0
     entry = COMMANDS.get(name)
@@ -80,6 +80,14 @@ def _function(target: str) -> Callable[[list[str]], int]:
 def _django(arguments: Sequence[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "atelier.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(["manage.py", *arguments])
+    from runtime.config import load
+
+    try:
+        execute_from_command_line(["manage.py", *arguments])
+    except OperationalError as error:
+        config = load().require_services()  # says so when no studio runs
+        reason = str(error).strip().splitlines()[0]
+        raise RuntimeFault(f"The database of the home {config.home} cannot be reached: {reason}") from error
     return 0

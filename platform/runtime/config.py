@@ -21,6 +21,7 @@ from runtime.home import Home, read_json, read_text
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HOST = "127.0.0.1"
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (listening there, reached here)
 DEFAULT_PORT = 8000
 DEFAULT_SLOTS = 2
 SOCKETS = ("tracking", "serving")
@@ -76,6 +77,11 @@ class Config:
             "PORT": str(parts.port or ""),
             "OPTIONS": options,
         }
+
+    @property
+    def local_host(self) -> str:
+        """The address under which this machine itself reaches the web process."""
+        return WILDCARDS.get(self.host, self.host)
 
     def require_services(self) -> Config:
         """Return self, or raise ConfigError when there is no database or broker to talk to."""
@@ -177,13 +183,12 @@ def _allowed_hosts(text: str, host: str, public: str) -> tuple[str, ...]:
     named = urlsplit(public).hostname or ""
     hosts = {"localhost", "127.0.0.1", "[::1]", *check.allowed_hosts(text)}
     for own in (host, named):
-        if own and own not in {"0.0.0.0", "::"}:
+        if own and own not in WILDCARDS:
             hosts.add(_in_url(own))
     return tuple(sorted(hosts))
 
 
 def _in_url(host: str) -> str:
     """A host as it stands in a URL; people reach a wildcard address by the loopback one."""
-    if host in {"0.0.0.0", "::"}:
-        return DEFAULT_HOST
+    host = WILDCARDS.get(host, host)
     return f"[{host}]" if ":" in host else host

@@ -194,7 +194,7 @@ def make_socket_folder(owner: tuple[int, int] | None = None) -> Path:
 
     `owner` is (uid, gid) of the service account that makes sockets in it.
     """
-    base = Path("/tmp")
+    base = Path("/tmp")  # noqa: S108  (the short path is the point; mkdtemp makes it private)
     if not (base.is_dir() and os.access(base, os.W_OK)):
         base = Path(tempfile.gettempdir())
     folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=base))

@@ -56,9 +56,12 @@ class Keeper:
     was_ready: bool = False
     _signals: int = 0
     _rotated: float = 0.0
+    _adopts: bool = False  # whether every descendant of this process is the studio's
 
     def listen_to_signals(self) -> None:
-        """From now on Ctrl-C, SIGTERM and SIGHUP end the studio; grandchildren come to this process."""
+        """From now on this process is the keeper: Ctrl-C, SIGTERM and SIGHUP end the studio, and grandchildren
+        without a parent come to it."""
+        self._adopts = True
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._heard)
         if sys.platform.startswith("linux"):
@@ -116,7 +119,7 @@ class Keeper:
             raise
         if process.returncode:
             raise RuntimeFault(
-                f"`{command.name}` failed (exit {process.returncode}); the reason stands above."
+                f"The step `{command.name}` failed ({_how(process.returncode)}); the reason stands above."
             )
 
     def pause(self, seconds: float) -> None:
@@ -138,7 +141,8 @@ class Keeper:
                 self._spawn(one)
             elif one.process is not None and one.failures and now - one.started > SETTLED:
                 one.failures = 0
-        self._reap_strangers(own)
+        if self._adopts:
+            self._reap_strangers(own)
         if now - self._rotated > ROTATION_INTERVAL:
             self._rotated = now
             for path in self.home.logs.glob("*.log"):
@@ -159,7 +163,8 @@ class Keeper:
                 f"The end of {self.log(name)}:\n{tail(self.log(name))}"
             )
         self.say(
-            f"{name} ended ({_how(process.returncode)}); it starts again in {delay:.1f} s. See {self.log(name)}"
+            f"{name} ended ({_how(process.returncode)}); it starts again in {delay:.1f} s. "
+            f"See {self.log(name)}"
         )
         self._record()
 
@@ -200,8 +205,9 @@ class Keeper:
                     left = left | children.descendants(one.process.pid) | {children.identity(one.process.pid)}
                 children.kill_tree(left)
                 one.process.wait()
-        children.kill_tree(children.descendants(os.getpid()))
-        self._reap_strangers()
+        if self._adopts:
+            children.kill_tree(children.descendants(os.getpid()))
+            self._reap_strangers()
 
     def _await(self, alive: list[Watched], already: int) -> None:
         begun = time.monotonic()

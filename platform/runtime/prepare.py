@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -79,8 +80,18 @@ def fingerprint(config: Config) -> str:
     return total.hexdigest()
 
 
-def back_up(home: Home, config: Config) -> Path:
-    """Dump the whole database into HOME/backups (custom format); the oldest beyond five are removed."""
+def back_up(home: Home, config: Config) -> Path | None:
+    """Dump the whole database into HOME/backups (custom format); the oldest beyond five are removed.
+
+    Returns None, and says so, when the database is external and this machine has no pg_dump.
+    """
+    program = _pg_dump(config)
+    if program is None:
+        print(
+            "  No pg_dump is installed here: the external database was NOT saved before migrating.",
+            flush=True,
+        )
+        return None
     target = home.backups / f"before-migrating-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump"
     address = config.database_url
     if config.embedded_database:
@@ -88,7 +99,7 @@ def back_up(home: Home, config: Config) -> Path:
         address = postgres.url(folder, postgres.SUPERUSER, home.passwords_kept()["superuser"])
     login, bare = _without_password(address)
     done = subprocess.run(
-        [str(postgres.programs(None) / "pg_dump"), "--format=custom", f"--file={target}", f"--dbname={bare}"],
+        [program, "--format=custom", f"--file={target}", f"--dbname={bare}"],
         env={**os.environ, "PGPASSWORD": login},
         capture_output=True,
         text=True,
@@ -100,6 +111,15 @@ def back_up(home: Home, config: Config) -> Path:
     for old in sorted(home.backups.glob("before-migrating-*.dump"))[:-KEPT_BACKUPS]:
         old.unlink()
     return target
+
+
+def _pg_dump(config: Config) -> str | None:
+    try:
+        return str(postgres.programs(None) / "pg_dump")
+    except RuntimeFault:
+        if config.embedded_database:
+            raise
+        return shutil.which("pg_dump")
 
 
 def _without_password(address: str) -> tuple[str, str]:

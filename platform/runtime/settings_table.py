@@ -24,6 +24,8 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_HOST": "address to listen on, as --host (default 127.0.0.1)",
     "ATELIER_PORT": "port to listen on, as --port (default 8000)",
     "ATELIER_WORKERS": "slots of the worker, as --workers (default 2)",
+    "ATELIER_DATABASE_POOL": "most connections of one process to the database (default 10)",
+    "ATELIER_DEBUG": "1 shows tracebacks in pages: for development, never where others can reach it",
     "ATELIER_CHROMIUM": "path of the Chromium that browser tests drive",
 }
 

@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(ROOT)
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", "pytest", *given], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "pytest", *given], environment)  # noqa: S606
 
 
 def _rooted(argument: str) -> str:

@@ -273,8 +273,7 @@ class Studio:
 
     def _get(self, path: str) -> tuple[int, dict[str, str]]:
         """(status, component states) from the web process; status 0 when it does not answer."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.config.host, self.config.host)
-        connection = http.client.HTTPConnection(host, self.config.port, timeout=3)
+        connection = http.client.HTTPConnection(self.config.local_host, self.config.port, timeout=3)
         try:
             connection.request("GET", path, headers={"Host": f"localhost:{self.config.port}"})
             answer = connection.getresponse()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+
 from runtime import postgres
 from runtime.config import load
 from runtime.testing import Cluster

@@ -1,0 +1,174 @@
+"""Settings: what wins, what is refused and with which sentence, what stays secret."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from runtime import records
+from runtime.config import load
+from runtime.errors import ConfigError
+from runtime.home import Home, make_socket_folder, remove_socket_folder, write_private, write_record
+
+DATABASE = "postgresql://user:s%40cret@db.example:5433/studio?sslmode=require"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {"ATELIER_HOME": str(home), **more}
+
+
+def test_nothing_set_is_a_studio_that_does_not_run(tmp_path: Path) -> None:
+    config = load(environment(tmp_path))
+    assert (config.host, config.port, config.public_url) == ("127.0.0.1", 8000, "http://127.0.0.1:8000")
+    assert not config.running
+    with pytest.raises(ConfigError, match=r"start `manage\.py up`, or name the services"):
+        config.require_services()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("ATELIER_PORT", "80x", "whole number"),
+        ("ATELIER_PORT", "70000", "from 1 to 65535"),
+        ("ATELIER_WORKERS", "0", "from 1 to 256"),
+        ("ATELIER_HOST", "a b", "must be an address"),
+        ("ATELIER_DATABASE_URL", "mysql://h/d", "must begin with postgresql://"),
+        ("ATELIER_DATABASE_URL", "postgresql://h", "names no database"),
+        ("ATELIER_DATABASE_URL", "postgresql:///d", "names no host"),
+        ("ATELIER_DATABASE_URL", "postgresql://h:port/d", "is not an address"),
+        ("ATELIER_REDIS_URL", "amqp://h", "must begin with redis://"),
+        ("ATELIER_REDIS_URL", "redis://", "names no host"),
+        ("ATELIER_STORAGE_URL", "gs://bucket", "must begin with file:// or s3://"),
+        ("ATELIER_STORAGE_URL", "s3://", "names no bucket"),
+        ("ATELIER_STORAGE_URL", "file://relative", "absolute folder"),
+        ("ATELIER_SECRET_KEY", "short", "at least 32"),
+        ("ATELIER_PUBLIC_URL", "studio.example", "must look like https://"),
+        ("ATELIER_PUBLIC_URL", "https://studio.example/path", "no path"),
+        ("ATELIER_ALLOWED_HOSTS", "good.example, http://bad", "not a host name"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_name_and_the_reason(
+    tmp_path: Path, name: str, value: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environment(tmp_path, **{name: value}))
+    assert str(caught.value).startswith(name)
+    assert reason in str(caught.value)
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match="which is a file"):
+        load(environment(file))
+
+
+def test_a_refusal_never_repeats_a_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environment(tmp_path, ATELIER_DATABASE_URL="mysql://user:hunter22@h/d"))
+    assert "hunter22" not in str(caught.value)
+
+
+def test_external_services_are_taken_from_the_environment(tmp_path: Path) -> None:
+    config = load(
+        environment(tmp_path, ATELIER_DATABASE_URL=DATABASE, ATELIER_REDIS_URL="rediss://:pw@cache:6380/1")
+    )
+    assert config.running
+    assert not config.embedded_database
+    assert not config.embedded_redis
+    django = config.django_database()
+    assert (django["HOST"], django["PORT"], django["NAME"]) == ("db.example", "5433", "studio")
+    assert (django["USER"], django["PASSWORD"]) == ("user", "s@cret")
+    assert django["OPTIONS"] == {"sslmode": "require", "options": "-csearch_path=atelier"}
+    assert config.mlflow_database_url.startswith("postgresql+psycopg://user:s%40cret@db.example:5433/studio?")
+    assert "search_path%3Dmlflow" in config.mlflow_database_url
+    assert "search_path%3Doptuna" in config.optuna_database_url
+    assert config.broker_url == "rediss://:pw@cache:6380/1"
+
+
+def test_a_socket_broker_gets_the_form_that_celery_wants(tmp_path: Path) -> None:
+    config = load(environment(tmp_path, ATELIER_REDIS_URL="unix://:p%2Fw@/run/v.sock?db=1"))
+    assert config.broker_url == "redis+socket://:p%2Fw@/run/v.sock?virtual_host=1"
+
+
+def test_passwords_stay_out_of_the_representation(tmp_path: Path) -> None:
+    config = load(environment(tmp_path, ATELIER_DATABASE_URL=DATABASE, ATELIER_SECRET_KEY="k" * 40))
+    assert "s%40cret" not in repr(config)
+    assert "kkkk" not in repr(config)
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Home:
+    """A home as a keeper leaves it for others to join."""
+    home = Home(tmp_path / "home")
+    home.make()
+    folders = {name: tmp_path / name for name in ("database_dir", "broker_dir", "socket_dir")}
+    addresses = records.service_addresses(
+        home, database_dir=folders["database_dir"], broker_dir=folders["broker_dir"]
+    )
+    records.write_services(home, addresses)
+    write_record(
+        home.endpoints,
+        {"port": "8123", "slots": "3", "keeper_pid": 1, "allowed_hosts": "studio.example", "generation": "g"}
+        | {name: str(path) for name, path in folders.items()},
+    )
+    return home
+
+
+def test_another_terminal_joins_through_the_records(described: Home) -> None:
+    config = load(environment(described.path)).require_services()
+    assert (config.port, config.slots, config.generation) == (8123, 3, "g")
+    assert config.django_database()["USER"] == "atelier"
+    assert "studio.example" in config.allowed_hosts
+    assert config.sockets["tracking"].endswith("socket_dir/tracking.sock")
+
+
+def test_the_environment_wins_over_the_records(described: Home) -> None:
+    config = load(environment(described.path, ATELIER_PORT="9001", ATELIER_DATABASE_URL=DATABASE))
+    assert config.port == 9001
+    assert config.django_database()["HOST"] == "db.example"
+
+
+def test_up_leaves_the_records_of_the_last_start_aside(described: Home) -> None:
+    config = load(environment(described.path), join=False)
+    assert config.port == 8000
+    assert not config.running
+
+
+def test_the_records_hold_no_password(described: Home) -> None:
+    passwords = described.passwords_kept().values()
+    text = described.endpoints.read_text()
+    assert not any(password in text for password in passwords)
+
+
+def test_secrets_are_private_files_in_a_private_folder(described: Home) -> None:
+    described.secret_key_kept()
+    assert stat.S_IMODE(described.secrets.stat().st_mode) == 0o700
+    for path in described.secrets.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_passwords_and_the_key_are_kept_over_starts(described: Home) -> None:
+    again = Home(described.path)
+    assert again.passwords_kept() == described.passwords_kept()
+    assert again.secret_key_kept() == described.secret_key_kept()
+
+
+def test_a_damaged_record_is_named(described: Home) -> None:
+    write_private(described.endpoints, "{half")
+    with pytest.raises(ConfigError, match=r"endpoints\.json is damaged"):
+        load(environment(described.path))
+
+
+def test_socket_folders_are_private_short_and_removed_exactly(tmp_path: Path) -> None:
+    folder = make_socket_folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(str(folder / "tracking.sock")) < 107
+    remove_socket_folder(folder)
+    assert not folder.exists()
+    other = tmp_path / "not-ours"
+    other.mkdir()
+    remove_socket_folder(other)
+    assert other.exists()
