@@ -7,12 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from atelier.discovery import optional_module
 from atelier.ports import make_ports
 from gateway.app import Gateway
 from gateway.capture import Spool
-from gateway.mlflow import MlflowProxy
 from gateway.predictions import Predictions
-from gateway.uploads import UploadStage
 
 
 def make_gateway() -> Gateway:
@@ -20,9 +19,11 @@ def make_gateway() -> Gateway:
     config: Any = settings.CONFIG
     ports = make_ports()
     django = get_asgi_application()
+    proxy = getattr(optional_module("gateway.mlflow"), "MlflowProxy", None)
+    stage = getattr(optional_module("gateway.uploads"), "UploadStage", None)
     return Gateway(
         django=django,
-        mlflow=MlflowProxy(ports, config.sockets.get("tracking", "")),
+        mlflow=proxy(ports, config.sockets.get("tracking", "")) if proxy else None,
         predictions=Predictions(
             authenticate=ports.authenticate,
             resolve_project=ports.resolve_project,
@@ -30,5 +31,5 @@ def make_gateway() -> Gateway:
             record=Spool(config.home / "spool" / "inferences"),
             session_cookie=settings.SESSION_COOKIE_NAME,
         ),
-        uploads=UploadStage(django, ports, config),
+        uploads=stage(django, ports, config) if stage else None,
     )

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from foundation.errors import Forbidden, NotFound, Unauthenticated
-from gateway.ports import Caller, Credentials, Ports, ProjectRef, Route
+from gateway.ports import Caller, Credentials, Ports, ProjectRef, Route, TrackingRef
 
 CACHE_SECONDS = 3.0
 CACHE_SIZE = 10_000
@@ -270,6 +270,66 @@ async def adopt_model(
     await in_thread(work)()
 
 
+async def tracking_project(project: ProjectRef) -> TrackingRef:
+    """The project's workspace and Default experiment in MLflow."""
+
+    def work() -> TrackingRef:
+        from adapters.tracking import get_tracking, workspace_name
+
+        return TrackingRef(workspace_name(project.id), get_tracking().ensure_project(project.id))
+
+    found: TrackingRef = await in_thread(work)()
+    return found
+
+
+async def job_decides(project: ProjectRef, run_id: str) -> bool:
+    """Whether a job of the studio decides the run's state."""
+
+    def work() -> bool:
+        from apps.experiments.models import Run
+
+        return Run.objects.filter(pk=UUID(run_id), project_id=project.id, job__isnull=False).exists()
+
+    return bool(await in_thread(work)())
+
+
+async def guard_model(caller: Caller, project: ProjectRef, name: str, *, version: int | None = None) -> None:
+    """Refuse that a client deletes or renames a model which the studio stands on."""
+
+    def work() -> None:
+        from apps.registry.actions import guard_model as guard
+
+        guard(project=_project(project), name=name, version=version)
+
+    await in_thread(work)()
+
+
+async def observe_model(
+    caller: Caller,
+    project: ProjectRef,
+    name: str,
+    *,
+    version: int | None = None,
+    new_name: str | None = None,
+    deleted: bool = False,
+) -> None:
+    """A client deleted or renamed a registered model, or changed its aliases."""
+
+    def work() -> None:
+        from apps.registry.actions import observe_model as observe
+
+        observe(
+            actor=actor_of(caller),
+            project=_project(project),
+            name=name,
+            version=version,
+            new_name=new_name,
+            deleted=deleted,
+        )
+
+    await in_thread(work)()
+
+
 def make_ports() -> Ports:
     """All ports, with caches of their own."""
     return Ports(
@@ -280,4 +340,8 @@ def make_ports() -> Ports:
         adopt_run=adopt_run,
         observe_run=observe_run,
         adopt_model=adopt_model,
+        tracking_project=tracking_project,
+        job_decides=job_decides,
+        guard_model=guard_model,
+        observe_model=observe_model,
     )
