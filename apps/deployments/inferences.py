@@ -265,3 +265,25 @@ def _with_labels(deployment: Deployment, items: list[Inference]) -> list[Inferen
         )
     )
     return [dataclasses.replace(i, label=told[i.id]) if i.id in told else i for i in items]
+
+
+def known_ids(deployment: Deployment, wanted: set[UUID]) -> set[UUID]:
+    """Which of these ids are inferences of the deployment."""
+    import pyarrow.parquet as pq
+
+    from adapters.storage import get_store
+
+    possible = {i for i in wanted if i.version == 7}
+    if not possible:
+        return set()
+    start = layout.time_of_id(min(possible))
+    end = layout.time_of_id(max(possible)) + datetime.timedelta(milliseconds=1)
+    spool, rows = _read_both(deployment, start=start, end=end, before=None)
+    found = {i.id for i in spool} & possible
+    store = get_store()
+    for row in rows:
+        inside = {str(i) for i in possible - found if row.start <= layout.time_of_id(i) <= row.end}
+        if inside:
+            ids = pq.read_table(store.local(row.key), columns=[layout.ID]).column(0).to_pylist()
+            found |= {UUID(i) for i in inside.intersection(ids)}
+    return found

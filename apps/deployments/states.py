@@ -43,6 +43,7 @@ class RevisionState(models.TextChoices):
         building ──> built ──> starting ──> ready ──> draining ──> retired
            │                      │           │           (a stopped one goes back to built)
            └──────> failed <──────┘<──────────┘
+        A failed one that has a Bento is tried again (built) when a person starts the deployment.
     """
 
     BUILDING = "building", "Building"
@@ -94,6 +95,8 @@ REVISION = Transitions(
         R.STARTING: {R.READY, R.BUILT, R.FAILED, R.RETIRED},
         R.READY: {R.STARTING, R.DRAINING, R.BUILT, R.FAILED},
         R.DRAINING: {R.RETIRED, R.BUILT},
+        R.FAILED: {R.BUILT},
+        R.RETIRED: {R.BUILT},
     }
 )
 

@@ -21,7 +21,6 @@ from uuid import UUID
 
 from foundation.errors import NoSpace
 from foundation.ids import uuid7
-
 from gateway.ports import Route
 
 logger = logging.getLogger(__name__)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import json
 import logging
 import re
 import time
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import aiohttp
-from foundation.clock import now
+
 from foundation.errors import (
     AtelierError,
     Invalid,
@@ -22,7 +24,6 @@ from foundation.errors import (
     Unavailable,
 )
 from foundation.ids import uuid7
-
 from gateway.capture import Spool
 from gateway.http import (
     Receive,
@@ -159,14 +160,14 @@ class Predictions:
                 "deployments.bad_answer",
                 f"The model {route.model} gave an answer that does not fit the {len(rows)} records sent.",
             )
-        ids = [str(uuid7()) for _ in rows]
+        ids = [uuid7() for _ in rows]
         probabilities = answer.get("probabilities")
         self._capture(route, rows, ids, predictions, probabilities, milliseconds, request_id(scope))
         result: dict[str, Any] = {"predictions": predictions}
         if probabilities is not None:
             result["probabilities"] = probabilities
             result["classes"] = list(route.signature.classes)
-        result["inference_ids"] = ids
+        result["inference_ids"] = [str(inference) for inference in ids]
         result["model"] = route.model
         await send_json(send, 200, result)
 
@@ -174,16 +175,25 @@ class Predictions:
         self,
         route: Route,
         rows: list[list[Any]],
-        ids: list[str],
+        ids: list[UUID],
         predictions: list[Any],
         probabilities: list[Any] | None,
         milliseconds: float,
         request: str,
     ) -> None:
-        stamp = now().isoformat(timespec="microseconds")
+        stamps: dict[int, str] = {}
         lines: list[dict[str, Any]] = []
         for index, row in enumerate(rows):
-            line = {"id": ids[index], "t": stamp, "x": row, "y": predictions[index], "ms": milliseconds, "q": request}
+            moment = ids[index].int >> 80  # the time of an inference is the time in its id, to the millisecond
+            stamp = stamps.get(moment) or stamps.setdefault(moment, rfc3339(moment))
+            line = {
+                "id": str(ids[index]),
+                "t": stamp,
+                "x": row,
+                "y": predictions[index],
+                "ms": milliseconds,
+                "q": request,
+            }
             if probabilities is not None:
                 line["p"] = probabilities[index]
             lines.append(line)
@@ -258,6 +268,12 @@ class Predictions:
                     await self._upstreams.pop(socket).session.close()
             except Exception:
                 logger.exception("housekeeping of predictions failed")
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Milliseconds since the epoch as RFC 3339 in UTC."""
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.UTC)
+    return moment.isoformat(timespec="milliseconds")
 
 
 def read_json(body: bytes) -> Any:

@@ -17,19 +17,19 @@ from adapters.serving.bundle import read_columns, read_example
 SERVICE = Path(__file__).with_name("service.py")
 
 
-def build(model: Path, out: Path, *, version: str, labels: dict[str, str]) -> dict[str, Any]:
+def build(model: Path, out: Path, *, work: Path, version: str, labels: dict[str, str]) -> dict[str, Any]:
     """Make the Bento of an MLflow model folder.
 
     model: folder with the MLmodel file; out: folder to create, gets the Bento's own layout (bento.yaml,
-    src/…); version: the Bento's version tag; labels: kept in bento.yaml. Returns the bundle: {"columns",
+    src/…); work: scratch folder, left clean; version: the Bento's version tag; labels: kept in bento.yaml. Returns the bundle: {"columns",
     "tensor", "task", "classes", "golden": {"rows", "answer"}, "tag"}. Raises UserError when the model
     cannot be loaded or cannot predict its own example.
     """
     import yaml
 
-    home = out.parent / "bentoml-home"
+    home = work / "bentoml-home"
     os.environ.update(quiet_environment(home))
-    context = out.parent / "bento-context"
+    context = work / "bento-context"
     context.mkdir(parents=True)
     shutil.copytree(model, context / "model", symlinks=True)
     shutil.copyfile(SERVICE, context / "service.py")
