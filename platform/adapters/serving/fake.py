@@ -20,7 +20,7 @@ from adapters.serving.process import ask
 
 class _Listener(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
-    allow_reuse_address = True
+    request_queue_size = 256
 
 
 class _Handler(BaseHTTPRequestHandler):
