@@ -12,6 +12,8 @@ from atelier.ports import make_ports
 from gateway.app import Gateway
 from gateway.capture import Spool
 from gateway.predictions import Predictions
+from gateway.upload_routes import UploadSettings
+from gateway.uploads import UploadStage
 
 
 def make_gateway() -> Gateway:
@@ -20,7 +22,6 @@ def make_gateway() -> Gateway:
     ports = make_ports()
     django = get_asgi_application()
     proxy = getattr(optional_module("gateway.mlflow"), "MlflowProxy", None)
-    stage = getattr(optional_module("gateway.uploads"), "UploadStage", None)
     return Gateway(
         django=django,
         mlflow=proxy(ports, config.sockets.get("tracking", "")) if proxy else None,
@@ -31,5 +32,5 @@ def make_gateway() -> Gateway:
             record=Spool(config.home / "spool" / "inferences"),
             session_cookie=settings.SESSION_COOKIE_NAME,
         ),
-        uploads=stage(django, ports, config) if stage else None,
+        uploads=UploadStage(django, ports, UploadSettings(session_cookie=settings.SESSION_COOKIE_NAME)),
     )

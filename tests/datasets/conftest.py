@@ -45,6 +45,15 @@ class Ingested:
         return found
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for the store and the staging area."""
+    from adapters.storage import factory
+
+    monkeypatch.setattr(factory, "_configured", ("", tmp_path))
+    return tmp_path
+
+
 Ingest = Callable[..., Ingested]
 
 

@@ -297,3 +297,7 @@ def test_equal_tables_make_equal_parts_whatever_the_file(ingest: Ingest) -> None
     first = ingest(frame.write_csv().encode()).result["parts"]
     second = ingest(buffer.getvalue(), "t.parquet").result["parts"]
     assert [part["sha256"] for part in first] == [part["sha256"] for part in second]
+
+
+def test_a_stray_quote_within_a_cell_is_only_a_character(ingest: Ingest) -> None:
+    assert ingest(b'size,n\n5" pipe,1\n6 pipe,2\n').result["rows"] == 2

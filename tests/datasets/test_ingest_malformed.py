@@ -75,6 +75,7 @@ CORPUS: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
     "a name that never ends": ("x.csv", lambda: b"a," + b"n" * 300 + b"\n1,2\n", "unreadable", "has 300 characters; 200"),
     "a line break in a name": ("x.csv", lambda: b'a,"b\nc"\n1,2\n', "unreadable", "line break or control character"),
     "a quote never closed": ("x.csv", lambda: b'a,b\n1,2\n3,"4\n' + b"5,6\n" * 40_000, "unreadable", "opens on line 3"),
+    "a quote open at the end": ("x.csv", lambda: b'a,b\n1,2\n3,"4', "unreadable", "opens on line 3 is never closed"),
     "a NUL byte": ("x.csv", lambda: TABLE + b"7,\0,9\n", "unreadable", "Line 4 holds a NUL byte"),
     "random bytes": ("x.csv", lambda: _noise(5_000), "unreadable", "NUL byte"),
     "random bytes without NUL": ("x.csv", lambda: _noise(5_000).replace(b"\0", b"\1"), "unreadable", "binary, not text"),
@@ -105,7 +106,7 @@ CORPUS: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
     "JSON that is no object": ("x.jsonl", lambda: b'{"a": 1}\n5\n', "unreadable", "Line 2 holds a number, not an object"),
     "a JSON array": ("x.json", lambda: b'[{"a": 1},\n {"a": 2}]', "unreadable", "The file is a JSON array"),
     "JSON without keys": ("x.jsonl", lambda: b"{}\n{}\n", "unreadable", "No object has any key"),
-    "JSON nested without end": ("x.jsonl", lambda: b'{"a":' * 50_000 + b"\n", "unreadable", "nested too deeply"),
+    "JSON nested without end": ("x.jsonl", lambda: b'{"a":' * 18_000 + b"\n", "unreadable", "nested too deeply"),
     "a number without end": ("x.jsonl", lambda: b'{"a": ' + b"9" * 5_000 + b"}\n", "unreadable", "too many digits"),
 }  # fmt: skip
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.storage import staging
+from adapters.storage import factory, staging
 from foundation.errors import NoSpace, TooLarge
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    monkeypatch.setattr(factory, "_configured", ("", tmp_path))
     return tmp_path
 
 

@@ -9,7 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.storage import MemoryStore, ObjectStore, configure, content_key, get_store, open_store, reset_store
+from adapters.storage import (
+    MemoryStore,
+    ObjectStore,
+    configure,
+    content_key,
+    factory,
+    get_store,
+    open_store,
+    reset_store,
+)
 from adapters.storage.local import LocalStore
 from adapters.storage.remote import RemoteStore
 from foundation.errors import Invalid, NoSpace, NotFound
@@ -89,8 +98,10 @@ def test_a_listing_is_sorted_and_keeps_to_the_folder(store: ObjectStore) -> None
 
 @pytest.mark.parametrize(
     "key",
-    ["", "/etc/passwd", "../x", "a/../b", "a//b", "./a", "a/.", "a\\b", "a\0b", "a\nb", "c:/x", "s3://b/x", "a/" * 600]
-    + ["x" * 300, ".writing-abc", "a/"],
+    [
+        "", "/etc/passwd", "../x", "a/../b", "a//b", "./a", "a/.", "a\\b", "a\0b", "a\nb", "c:/x", "s3://b/x",
+        "a/" * 600, "x" * 300, ".writing-abc", "a/",
+    ],
 )
 def test_a_key_cannot_leave_the_store(store: ObjectStore, source: Path, key: str) -> None:
     for call in (store.exists, store.delete, store.open, store.local, lambda k: store.put(source, k)):
@@ -152,21 +163,22 @@ def test_a_bad_storage_address_is_refused_with_a_sentence(url: str, tmp_path: Pa
 
 
 def test_the_process_uses_the_store_that_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_configured", "_store", "_address"):
+        monkeypatch.setattr(factory, name, None)
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
     monkeypatch.delenv("ATELIER_STORAGE_URL", raising=False)
-    reset_store()
-    try:
-        first = get_store()
-        assert isinstance(first, LocalStore)
-        assert first.root == tmp_path / "objects"
-        assert get_store() is first
-        monkeypatch.setenv("ATELIER_STORAGE_URL", f"file://{tmp_path}/elsewhere")
-        second = get_store()
-        assert isinstance(second, LocalStore)
-        assert second.root == tmp_path / "elsewhere"
-        configure(url="", home=tmp_path / "told")
-        third = get_store()
-        assert isinstance(third, LocalStore)
-        assert third.root == tmp_path / "told" / "objects"
-    finally:
-        reset_store()
+    first = get_store()
+    assert isinstance(first, LocalStore)
+    assert first.root == tmp_path / "objects"
+    assert get_store() is first
+    monkeypatch.setenv("ATELIER_STORAGE_URL", f"file://{tmp_path}/elsewhere")
+    second = get_store()
+    assert isinstance(second, LocalStore)
+    assert second.root == tmp_path / "elsewhere"
+    configure(url="", home=tmp_path / "told")
+    third = get_store()
+    assert isinstance(third, LocalStore)
+    assert third.root == tmp_path / "told" / "objects"
+    fake = MemoryStore()
+    reset_store(fake)
+    assert get_store() is fake

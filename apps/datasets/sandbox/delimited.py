@@ -121,6 +121,10 @@ def batches(
                 ),
             )
             yield from reader
+            # The reader takes the end of the file for the end of an open quote; a truncated file ends like that.
+            opened = _open_quote(text, layout) if raw.quotes % 2 else 0
+            if opened:
+                raise _never_closed(opened)
     except pa.ArrowInvalid as error:
         raise _explain(text, layout, limits, str(error), odd) from error
 
@@ -132,10 +136,12 @@ class _Counting:
         self._file = text.path.open("rb")
         self._file.seek(text.skip)
         self._progress = progress
+        self.quotes = 0
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
+        self.quotes += data.count(b'"')
         self._progress(self._file.tell())
         return data
 
@@ -212,7 +218,7 @@ def _is_data(rows: list[list[str]]) -> bool:
 def _explain(text: Text, layout: Layout, limits: Limits, reason: str, odd: list[Any]) -> UserError:
     """What went wrong, found again by a slow and exact reader so that the line can be named."""
     if "straddling" in reason or "out of sync" in reason or "block" in reason:
-        return _never_closed(text, layout, limits)
+        return _straddling(text, layout, limits)
     line, width = _odd_line(text, layout)
     if line == 0 and odd:
         line, width = int(odd[0].number or 0), int(odd[0].actual_columns)
@@ -249,24 +255,33 @@ def _odd_line(text: Text, layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def _never_closed(text: Text, layout: Layout, limits: Limits) -> UserError:
-    """A record longer than a block: an open quote, or simply too long a line."""
-    line = 0
-    quoted = False
-    size = 0
-    opened = 1
+def _open_quote(text: Text, layout: Layout) -> int:
+    """The line on which a quote opens that is never closed, 0 when every quote is closed or merely stray."""
+    opened, opening = 0, b""
     with text.path.open("rb") as reading:
         reading.seek(text.skip)
         for line, raw in enumerate(reading, start=1):
-            if not quoted:
-                opened, size = line, 0
-            size += len(raw)
-            quoted ^= raw.count(b'"') % 2 == 1
-            if size >= limits.line_bytes:
-                break
-    if quoted:
-        return unreadable(f"A quotation mark that opens on line {opened:,} is never closed.", line=opened)
-    return _long_line(opened, limits)
+            if raw.count(b'"') % 2:
+                opened, opening = (0, b"") if opened else (line, raw)
+    cells = opening.split(layout.separator.encode())
+    return opened if any(cell.lstrip().startswith(b'"') for cell in cells) else 0
+
+
+def _straddling(text: Text, layout: Layout, limits: Limits) -> UserError:
+    """A record longer than a block: an open quote, or simply too long a line."""
+    opened = _open_quote(text, layout)
+    if opened:
+        return _never_closed(opened)
+    with text.path.open("rb") as reading:
+        reading.seek(text.skip)
+        for line, raw in enumerate(reading, start=1):
+            if len(raw) >= limits.line_bytes:
+                return _long_line(line, limits)
+    return unreadable("The file has a record that is too long, or quotation marks that do not match.")
+
+
+def _never_closed(line: int) -> UserError:
+    return unreadable(f"A quotation mark that opens on line {line:,} is never closed.", line=line)
 
 
 def _long_line(line: int, limits: Limits) -> UserError:

@@ -154,7 +154,7 @@ class _Ingestion:
         for batch in jsonlines.batches(text, shape, self.limits, self._reading(total, 20, READ_END)):
             self._take(batch, spool)
         if not shape.columns:
-            raise unreadable("The file has no lines with content." if not spool.rows else "No object has any key.")
+            raise unreadable("No object has any key." if shape.rows else "The file has no lines with content.")
         names = jsonlines.final_names(shape, self.limits, self.notes)
         self._note_types(zip(names, shape.columns.values(), strict=True))
         return names, [column.kind for column in shape.columns.values()]

@@ -24,8 +24,9 @@ DATES = ("date", "datetime")
 
 @dataclass
 class Shape:
-    """Columns found so far and what they hold."""
+    """Rows and columns found so far, and what the columns hold."""
 
+    rows: int = 0
     columns: dict[str, ColumnType] = field(default_factory=dict)
 
 
@@ -39,17 +40,15 @@ def batches(
     """
     rows: list[tuple[int, dict[str, Any]]] = []
     size = 0
-    done = 0
     for number, line, position in _lines(text, limits):
         rows.append((number, _object(line, number)))
         size += len(line)
         if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
             progress(position)
-            yield _batch(rows, shape, limits, done)
-            done += len(rows)
+            yield _batch(rows, shape, limits)
             rows, size = [], 0
     if rows:
-        yield _batch(rows, shape, limits, done)
+        yield _batch(rows, shape, limits)
 
 
 def _lines(text: Text, limits: Limits) -> Iterator[tuple[int, bytes, int]]:
@@ -122,18 +121,21 @@ def _written(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _batch(rows: list[tuple[int, dict[str, Any]]], shape: Shape, limits: Limits, done: int) -> pa.RecordBatch:
+def _batch(rows: list[tuple[int, dict[str, Any]]], shape: Shape, limits: Limits) -> pa.RecordBatch:
     import polars as pl
     import pyarrow as pa
 
+    done = shape.rows
+    shape.rows += len(rows)
     for number, row in rows:
         for key in row:
             if key not in shape.columns:
                 shape.columns[key] = ColumnType()
                 if len(shape.columns) > limits.columns:
-                    raise unreadable(
+                    raise too_large(
                         f"By line {number:,} there are more than {limits.columns:,} columns, which is the limit.",
-                        line=number,
+                        "columns",
+                        limits.columns,
                     )
     arrays = []
     for name, column in shape.columns.items():

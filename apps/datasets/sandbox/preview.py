@@ -9,6 +9,7 @@ from apps.datasets.sandbox.columns import type_name
 from apps.datasets.sandbox.limits import Limits
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 CELL_CHARACTERS = 200

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.datasets.sandbox.columns import as_kind, checked_names, stored_type, target_kind
 from apps.datasets.sandbox.delimited import SAMPLE_ROWS, header_names
-from apps.datasets.sandbox.limits import Limits, unreadable
+from apps.datasets.sandbox.limits import Limits, too_large, unreadable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +51,11 @@ def open_parquet(path: Path, limits: Limits) -> Any:
         raise unreadable("The Parquet file is damaged: its footer cannot be read.") from error
     limits.check_shape(meta.num_rows, len(found.schema_arrow.names))
     if unpacked > limits.unpacked_bytes:
-        raise unreadable(f"The Parquet file unpacks to more than {limits.unpacked_bytes:,} bytes, which is the limit.")
+        raise too_large(
+            f"The Parquet file unpacks to more than {limits.unpacked_bytes:,} bytes, which is the limit.",
+            "unpacked_bytes",
+            limits.unpacked_bytes,
+        )
     return found
 
 

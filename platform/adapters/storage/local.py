@@ -12,7 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from adapters.storage.keys import TEMPORARY_PREFIX, check_key
-from foundation.errors import Invalid, NotFound, NoSpace, Unavailable
+from foundation.errors import Invalid, NoSpace, NotFound, Unavailable
 
 COPY_CHUNK = 4 * 1024 * 1024
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

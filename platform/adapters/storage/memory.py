@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adapters.storage.keys import check_key
-from foundation.errors import NotFound, NoSpace
+from foundation.errors import NoSpace, NotFound
 
 
 class MemoryStore:

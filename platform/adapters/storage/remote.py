@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from adapters.storage.keys import TEMPORARY_PREFIX, check_key
 from adapters.storage.local import COPY_CHUNK, FULL
-from foundation.errors import NotFound, NoSpace, Unavailable
+from foundation.errors import NoSpace, NotFound, Unavailable
 
 
 class RemoteStore:
