@@ -14,9 +14,10 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 
 def main():
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
+        found = ".".join(str(number) for number in sys.version_info[:2])
         sys.exit(
-            "Atelier needs Python 3.11 to 3.14, but this is Python %d.%d: "
-            "run it as, for example, python3.12 manage.py." % sys.version_info[:2]  # noqa: UP031
+            "Atelier needs Python 3.11 to 3.14, but this is Python " + found + ": "
+            "run it as, for example, python3.12 manage.py."
         )
     # The repository, and its source root `platform`. Without an __init__.py that folder does not hide the
     # standard library's module of the same name.

@@ -137,7 +137,8 @@ def is_alive(one: tuple[int, float]) -> bool:
     pid, started = one
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1.5 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - started) < 1.5
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
