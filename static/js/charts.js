@@ -2,14 +2,25 @@
 // tokens. uirevision is constant, so zoom and hidden traces survive a live refresh and a change of theme.
 import { pause } from "atelier/poll";
 
+// Plotly writes style attributes and style elements, which the content-security policy forbids. The same
+// through the style object and with the page's nonce is allowed.
+const nonce = document.querySelector("script[nonce]")?.nonce || "";
+const { setAttribute } = Element.prototype;
+Element.prototype.setAttribute = function (name, value) {
+  if (name === "style") this.style.cssText = value; else setAttribute.call(this, name, value);
+};
 let library = null;
 function plotly() {
   library ??= new Promise((done, failed) => {
+    const create = document.createElement;
+    document.createElement = function (...given) {
+      const element = create.apply(document, given);
+      if (given[0] === "style") element.nonce = nonce;
+      return element;
+    };
     const script = document.createElement("script");
-    script.src = import.meta.resolve("plotly-url");
-    script.nonce = document.querySelector("script[nonce]")?.nonce || "";
-    script.onload = () => done(window.Plotly);
-    script.onerror = failed;
+    Object.assign(script, { src: import.meta.resolve("plotly-url"), nonce, onerror: failed });
+    script.onload = () => { document.createElement = create; done(window.Plotly); };
     document.head.append(script);
   });
   return library;
@@ -46,7 +57,7 @@ function look(layout) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     colorway: Array.from({ length: 10 }, (_, i) => token(`--series-${i + 1}`)),
     margin: { l: 48, r: 12, t: 8, b: 36 }, uirevision: "atelier", hovermode: "closest", autosize: true,
-    legend: { orientation: "h", y: -0.2, yanchor: "top", font: { size: 11 }, bgcolor: "rgba(0,0,0,0)" },
+    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 11 }, bgcolor: "rgba(0,0,0,0)" },
     hoverlabel: { bgcolor: token("--ink"), bordercolor: token("--ink"), font: { color: token("--on-ink"), size: 12, family: style.fontFamily } },
     coloraxis: { colorbar: { thickness: 10, outlinewidth: 0 }, colorscale: [[0, token("--heat-0")], [1, token("--heat-1")]] },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: token("--ink-3"), activecolor: token("--ink") },
@@ -70,7 +81,7 @@ function smooth(ys, weight) {
 
 function dress(trace, weight) {
   const dressed = resolve(trace);
-  if (trace.type === "heatmap" && !trace.colorscale && !trace.coloraxis) { dressed.colorscale = [[0, token("--heat-0")], [1, token("--heat-1")]]; dressed.colorbar = merge({ thickness: 10, outlinewidth: 0 }, dressed.colorbar); }
+  if (trace.type === "heatmap" && !trace.colorscale && !trace.coloraxis) { dressed.colorscale = [[0, token("--heat-0")], [1, token("--heat-1")]]; dressed.colorbar = merge({ thickness: 10, outlinewidth: 0 }, dressed.colorbar); dressed.xgap ??= 2; dressed.ygap ??= 2; }
   if ((!trace.type || trace.type === "scatter") && String(trace.mode || "lines").includes("lines")) {
     dressed.line = merge({ width: 1.75 }, dressed.line);
     if (weight > 0 && Array.isArray(trace.y)) dressed.y = smooth(trace.y, weight);
@@ -120,6 +131,7 @@ async function draw(state) {
   if (state.box.querySelector("[data-log-toggle]")?.checked) layout.yaxis.type = "log";
   if (state.figure.data.length < 2 && layout.showlegend === undefined) layout.showlegend = false;
   canvas.querySelector(".chart-note, noscript")?.remove();
+  state.box.classList.toggle("blank", !state.figure.data.length);
   if (!state.figure.data.length) { canvas.replaceChildren(Object.assign(document.createElement("span"), { className: "chart-note", textContent: "Nothing was logged yet." })); return; }
   await Plotly.react(canvas, state.figure.data.map((trace) => dress(trace, weight)), layout, { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] });
   state.box.dataset.drawn = "";

@@ -8,6 +8,12 @@ from atelier.home import views
 
 app_name = "home"
 urlpatterns = [
+    path("", views.project_list, name="projects"),
+    path("projects/new", views.project_new, name="project-new"),
+    path("p/<slug:project>/", views.project_home, name="project"),
+    path("p/<slug:project>/live", views.project_live, name="live"),
+    path("p/<slug:project>/settings", views.project_settings, name="settings"),
+    path("p/<slug:project>/settings/trash", views.project_trash, name="trash"),
     path("patterns", views.patterns, name="patterns"),
     path("patterns/<slug:part>", views.patterns, name="patterns-part"),
 ]

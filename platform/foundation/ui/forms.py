@@ -15,6 +15,8 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 
+from foundation.errors import AtelierError
+
 
 @dataclass(frozen=True)
 class FieldView:
@@ -69,3 +71,9 @@ def form_view(form: Any) -> FormView:
         advanced=[field_view(bound) for bound in visible if bound.name in folded],
         advanced_open=any(bound.errors for bound in visible if bound.name in folded),
     )
+
+
+def add_error(form: Any, error: AtelierError) -> None:
+    """Show a typed error in the form: at the field its detail names, else above the fields."""
+    field = error.detail.get("field")
+    form.add_error(field if field in form.fields else None, error.message)

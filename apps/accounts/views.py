@@ -1,0 +1,186 @@
+"""Sign-in, the own account with its tokens, and teams."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts import actions
+from apps.accounts.access import visible_projects
+from apps.accounts.authentication import address_of
+from apps.accounts.forms import MemberForm, SignInForm, TeamForm, TokenForm
+from apps.accounts.models import Team
+from apps.accounts.pages import signed_in, team_page
+from apps.accounts.queries import members_of, own_tokens
+from apps.accounts.states import Role
+from foundation.clock import now
+from foundation.errors import AtelierError, NotFound, TooMany
+from foundation.ui.forms import add_error
+
+
+def _next_page(request: HttpRequest) -> str:
+    """Where to go after signing in: the page asked for, when it is one of ours."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return wanted if ours else "/"
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The login page; too many failures are answered with 429 and a waiting time."""
+    if request.user.is_authenticated and request.method != "POST":
+        return redirect(_next_page(request))
+    form = SignInForm(request.POST or None)
+    status = 200
+    if request.method == "POST" and form.is_valid():
+        name, address = form.cleaned_data["username"], address_of(request)
+        try:
+            actions.check_login_allowed(username=name, address=address)
+        except TooMany as error:
+            add_error(form, error)
+            status = 429
+        else:
+            user = None
+            if "\x00" not in name:
+                user = authenticate(request, username=name, password=form.cleaned_data["password"])
+            if user is not None:
+                actions.clear_login_failures(username=name, address=address)
+                login(request, user)
+                return redirect(_next_page(request))
+            actions.note_login_failure(username=name, address=address)
+            form.add_error(None, "This name and password do not belong together.")
+            status = 422
+    elif request.method == "POST":
+        status = 422
+    return render(request, "account/login.html", {"form": form, "next": _next_page(request)}, status=status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    logout(request)
+    return redirect("accounts:login")
+
+
+@signed_in
+@never_cache
+def account(request: Any) -> HttpResponse:
+    """The own account: profile, teams and tokens; a POST makes a token, whose secret is shown once."""
+    projects = visible_projects(request.actor).distinct().order_by("name")
+    form = TokenForm(request.POST or None, projects=projects)
+    secret, status = None, 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                token, secret = actions.create_token(actor=request.actor, user=request.user, **form.cleaned_data)
+            except AtelierError as error:
+                add_error(form, error)
+                status = error.status
+            else:
+                status = 201
+                form = TokenForm(projects=projects)
+    context = {
+        "form": form,
+        "secret": secret,
+        "tokens": own_tokens(request.user),
+        "now": now(),
+        "memberships": request.user.memberships.select_related("team").order_by("team__name"),
+        "open_form": form.is_bound or "new" in request.GET,
+    }
+    return render(request, "account/account.html", context, status=status)
+
+
+@signed_in
+@require_POST
+def token_revoke(request: Any, token: UUID) -> HttpResponse:
+    """End one of the own tokens."""
+    found = own_tokens(request.user).filter(pk=token).first()
+    if found is None:
+        raise NotFound("token.not_found", "There is no such token, or it is not yours.")
+    actions.revoke_token(actor=request.actor, token=found)
+    messages.success(request, f"The token {found.name} is revoked.")
+    return redirect("accounts:account")
+
+
+@sensitive_post_parameters()
+@signed_in
+@never_cache
+def password(request: Any) -> HttpResponse:
+    """Change the own password; other sessions end."""
+    form = PasswordChangeForm(request.user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        update_session_auth_hash(request, form.user)
+        messages.success(request, "Your password is changed. Other sessions have to sign in again.")
+        return redirect("accounts:account")
+    return render(request, "account/password.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@signed_in
+def team_new(request: Any) -> HttpResponse:
+    """Make a team; its maker becomes the owner."""
+    form = TeamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            team = actions.create_team(actor=request.actor, **form.cleaned_data)
+        except AtelierError as error:
+            add_error(form, error)
+        else:
+            messages.success(request, f"The team {team.name} is ready.")
+            return redirect("accounts:team", team.slug)
+    return render(request, "teams/new.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@team_page()
+def team_detail(request: Any, team: Team) -> HttpResponseBase:
+    """Members with their roles and the team's projects; owners add members and change roles here."""
+    form = MemberForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                member = actions.set_member(actor=request.actor, team=team, **form.cleaned_data)
+            except AtelierError as error:
+                add_error(form, error)
+                status = error.status
+            else:
+                messages.success(request, f"{member.user.label} is now {Role(member.role).label.lower()} in {team.name}.")
+                return redirect("accounts:team", team.slug)
+    context = {
+        "team": team,
+        "members": members_of(team),
+        "projects": visible_projects(request.actor).filter(team=team).distinct().order_by("name"),
+        "form": form,
+        "can_own": request.can_own,
+        "roles": Role,
+    }
+    return render(request, "teams/team.html", context, status=status)
+
+
+@team_page()
+@require_POST
+def member_remove(request: Any, team: Team) -> HttpResponseBase:
+    """Take a member out of the team."""
+    username = request.POST.get("username", "")
+    try:
+        actions.remove_member(actor=request.actor, team=team, username=username)
+    except AtelierError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"{username} is no longer a member of {team.name}.")
+    return redirect(reverse("accounts:team", args=[team.slug]))
