@@ -29,7 +29,13 @@ logger = logging.getLogger(__name__)
 
 # A job that took two different workers down with it is not given a third.
 POISON_WORKERS = 2
+# Ends that a request to cancel turns into a cancellation: it came first.
+CANCEL_WINS = frozenset({Outcome.SUCCEEDED, Outcome.LOST, Outcome.CANCELLED})
 BACKOFF_SECONDS = (0, 5, 30, 120)
+
+
+# A lease that is absent has run out, too: a comparison alone would never find it.
+EXPIRED = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now())
 
 
 @dataclass(frozen=True)
@@ -133,19 +139,20 @@ def mark_running(*, job_id: uuid.UUID, fence: int, warm: bool | None = None) -> 
             return False
         job = mine.select_related("project").get()
         job.attempts.filter(number=fence).update(user_started_at=Now(), warm=warm)
-        handler_for(job.kind).started(job)
+        _tell(job, "started")
         record_event(job, JobState.RUNNING)
     return True
 
 
-def finish(*, job_id: uuid.UUID, fence: int, ending: Ending) -> Job | None:
-    """End an attempt exactly once. Returns the job in its new state, or None when this fence is stale.
+def finish(*, job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = False) -> Job | None:
+    """End an attempt exactly once. Returns the job in its new state, or None when this fence is stale (or,
+    with `only_expired`, when its lease has been prolonged meanwhile).
 
     Success calls the handler's complete() in the same transaction; when that refuses, everything is rolled
     back and the attempt ends as failed (AtelierError) or errored (a bug).
     """
     try:
-        return _finish(job_id, fence, ending)
+        return _finish(job_id, fence, ending, only_expired)
     except AtelierError as error:
         refused = replace(
             ending, outcome=Outcome.FAILED, reason=error.message, error_code=error.code, detail=error.detail
@@ -165,15 +172,19 @@ BUG = (
 )
 
 
-def _finish(job_id: uuid.UUID, fence: int, ending: Ending) -> Job | None:
+def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = False) -> Job | None:
     with transaction.atomic():
         mine = Job.objects.filter(pk=job_id, fence=fence, state__in=ACTIVE)
+        if only_expired:
+            mine = mine.filter(EXPIRED)
         # of=self: project and user are outer joins, which PostgreSQL does not lock.
         job = mine.select_related("project", "created_by").select_for_update(of=("self",)).first()
         if job is None:
             return None
-        if job.cancel_requested_at is not None and ending.outcome in (Outcome.SUCCEEDED, Outcome.LOST):
-            ending = replace(ending, outcome=Outcome.CANCELLED, reason=job.reason, error_code="")
+        if job.cancel_requested_at is not None and ending.outcome in CANCEL_WINS:
+            ending = replace(
+                ending, outcome=Outcome.CANCELLED, reason=job.reason, error_code="job.cancelled", detail={}
+            )
         _close_attempt(job, ending)
         end_job_tokens(job_id=job.pk, fence=fence)
         again = _retry(job, ending)
@@ -294,17 +305,21 @@ def close_waiting(*, job_id: uuid.UUID, state: JobState, reason: str, actor: str
         ):
             return False
         job = waiting.select_related("project", "created_by").get()
-        Outbox.objects.filter(job=job).delete()
         tell_ended(job)
         record_event(job, state, message=reason, actor=actor)
     return True
 
 
 def tell_ended(job: Job) -> None:
-    """Call the handler's ended() in a savepoint: its bug must not keep the job from ending."""
+    """Call the handler's ended(): the job is over and has not succeeded."""
+    _tell(job, "ended")
+
+
+def _tell(job: Job, method: str) -> None:
+    """Call a handler in a savepoint: its bug must not keep the job from moving."""
     try:
         with transaction.atomic():
-            handler_for(job.kind).ended(job)
+            getattr(handler_for(job.kind), method)(job)
     except Exception:
-        logger.exception("ended() of %s %s failed", job.kind, job.pk)
-        record_event(job, "handler_error", message="The owner of this job could not be told of its end.")
+        logger.exception("%s() of %s %s failed", method, job.kind, job.pk)
+        record_event(job, "handler_error", message=f"The owner of this job could not be told: {method}.")

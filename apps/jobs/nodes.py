@@ -17,7 +17,13 @@ KEPT_DAYS = 7
 
 
 def register(
-    *, kind: str, generation: str = "", queues: Sequence[str] = (), slots: int = 0, tier: int = 0, version: str = ""
+    *,
+    kind: str,
+    generation: str = "",
+    queues: Sequence[str] = (),
+    slots: int = 0,
+    tier: int = 0,
+    version: str = "",
 ) -> Worker:
     """Make the row of this process. Its name is unique: a restarted process is another worker."""
     host = socket.gethostname()[:60]
@@ -52,7 +58,7 @@ def say_stopped(name: str) -> None:
 
 
 def process_state(kind: str, generation: str = "") -> str:
-    """"ready" when a process of the kind lives (of this run of the keeper, where there is one); else what
+    """ "ready" when a process of the kind lives (of this run of the keeper, where there is one); else what
     is missing, in a word or two."""
     rows = Worker.objects.filter(kind=kind, stopped_at__isnull=True)
     if generation:

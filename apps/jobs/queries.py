@@ -88,9 +88,7 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
     )
 
 
-def jobs_of(
-    project: Project, *, states: Iterable[str] = (), kind: str = "", q: str = ""
-) -> QuerySet[Job]:
+def jobs_of(project: Project, *, states: Iterable[str] = (), kind: str = "", q: str = "") -> QuerySet[Job]:
     """Jobs of a project, filtered. `q` searches the title.
 
     Raises Invalid "job.state_unknown" for a state that does not exist.

@@ -21,7 +21,13 @@ def echo(ctx: Context) -> dict[str, Any]:
     (ctx.outputs / "copy.txt").write_text(text)
     for step in range(3):
         ctx.progress(step + 1, 3, "copying")
-    return {"payload": ctx.payload, "text": text, "cwd": str(Path.cwd()), "nan": float("nan"), "nul": "a\x00b"}
+    return {
+        "payload": ctx.payload,
+        "text": text,
+        "cwd": str(Path.cwd()),
+        "nan": float("nan"),
+        "nul": "a\x00b",
+    }
 
 
 def user_error(ctx: Context) -> dict[str, Any]:
@@ -53,7 +59,9 @@ def stubborn(ctx: Context) -> dict[str, Any]:
     """Ignores SIGTERM, and so do its children, one of which has hidden in a session of its own."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-    hidden = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True, stdout=subprocess.PIPE)
+    hidden = subprocess.Popen(
+        [sys.executable, "-S", "-c", code], start_new_session=True, stdout=subprocess.PIPE
+    )
     assert hidden.stdout is not None
     hidden.stdout.readline()
     Path(ctx.payload["pids"]).write_text(json.dumps([os.getpid(), os.getppid(), hidden.pid]))

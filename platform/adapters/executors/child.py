@@ -81,9 +81,7 @@ def _arrange_descriptors(output: int, progress: int) -> int:
 
 
 def _text_stream(descriptor: int) -> TextIO:
-    return open(
-        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _refresh_libraries(threads: int) -> None:

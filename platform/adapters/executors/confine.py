@@ -20,7 +20,9 @@ OPEN_FILES = 4096
 
 # Names that would change the loader or the interpreter of the child's own children.
 _REFUSED_PREFIXES = ("LD_", "DYLD_", "PYTHON", "GCONV_", "MALLOC_", "GLIBC_", "BASH_FUNC_")
-_REFUSED = frozenset({"PATH", "HOME", "TMPDIR", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "NODE_OPTIONS", "PERL5OPT"})
+_REFUSED = frozenset(
+    {"PATH", "HOME", "TMPDIR", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "NODE_OPTIONS", "PERL5OPT"}
+)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -245,7 +246,10 @@ class LocalExecutor:
         scratch = self.scratch or Path("/nonexistent")
         try:
             self._parent = _spawn(
-                "forker", theirs, self.modules, {**base_environment(scratch), **_SINGLE_THREAD, "TMPDIR": "/tmp"}
+                "forker",
+                theirs,
+                self.modules,
+                {**base_environment(scratch), **_SINGLE_THREAD, "TMPDIR": tempfile.gettempdir()},
             )
         except OSError:
             logger.exception("the warm parent cannot be started; programs start cold")

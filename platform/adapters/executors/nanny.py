@@ -174,7 +174,9 @@ class Nanny:
         elif message.get("op") == "kill":
             self._end(Cause.STOPPED, grace=0)
 
-    def _end(self, cause: Cause, *, grace: float, used: float | None = None, limit: float | None = None) -> None:
+    def _end(
+        self, cause: Cause, *, grace: float, used: float | None = None, limit: float | None = None
+    ) -> None:
         """Begin the end: SIGTERM now and SIGKILL after `grace`, or at once. The first cause stays."""
         if self.cause == Cause.EXITED:
             self.cause, self.used, self.limit = cause, used, limit

@@ -117,7 +117,13 @@ def _plain(value: Any) -> Any:
 
 
 def _failure(blame: str, code: str, message: str, detail: dict[str, Any]) -> dict[str, Any]:
-    return {"ok": False, "blame": blame, "code": code, "message": message, "detail": clean_json(_plain(detail))}
+    return {
+        "ok": False,
+        "blame": blame,
+        "code": code,
+        "message": message,
+        "detail": clean_json(_plain(detail)),
+    }
 
 
 def _after_exit(error: SystemExit, blame: str) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""The heart of a worker: one thread that prolongs the leases of all its jobs and brings back what it hears.
+
+It never touches a child. Each supervisor reads its own Pulse and acts; when the heart itself hangs (a
+database that does not answer), the pulses grow old and the supervisors give up by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from apps.jobs import attempts, nodes, rules
+from apps.jobs.models import Job
+from apps.jobs.states import ACTIVE
+
+logger = logging.getLogger(__name__)
+NODE_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
+
+
+@dataclass
+class Pulse:
+    """What a supervisor and the heart tell each other about one attempt. Times are monotonic."""
+
+    job_id: uuid.UUID
+    fence: int
+    beaten_at: float = field(default_factory=time.monotonic)
+    cancel: bool = False
+    stale: bool = False
+    started: bool = False  # by the supervisor: the program has reached its first line
+    warm: bool | None = None
+    running: bool = False  # by whoever has told the database so
+    progress: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> bool:
+        """Whether this attempt must stop without another word: another fence has the job, or nobody has
+        confirmed the lease for too long."""
+        return self.stale or time.monotonic() - self.beaten_at > rules.GIVE_UP
+
+
+def tell_running(pulse: Pulse) -> None:
+    """Move the job to running once its program has begun. Doing it twice changes nothing."""
+    if pulse.started and not pulse.running:
+        attempts.mark_running(job_id=pulse.job_id, fence=pulse.fence, warm=pulse.warm)
+        pulse.running = True
+
+
+class Heart:
+    """Start it once per worker; `watch` each attempt."""
+
+    def __init__(self, worker: str, each_beat: Callable[[], None] = lambda: None) -> None:
+        self.worker = worker
+        self.each_beat = each_beat
+        self._pulses: dict[tuple[uuid.UUID, int], Pulse] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._node_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(5)
+
+    @contextlib.contextmanager
+    def watch(self, job: Job) -> Iterator[Pulse]:
+        """Keep the attempt's lease alive as long as the block runs."""
+        pulse = Pulse(job.pk, job.fence)
+        with self._lock:
+            self._pulses[job.pk, job.fence] = pulse
+        try:
+            yield pulse
+        finally:
+            with self._lock:
+                self._pulses.pop((job.pk, job.fence), None)
+
+    def hurry(self) -> None:
+        """Beat now: there is news that people wait for."""
+        self._wake.set()
+
+    @property
+    def busy(self) -> int:
+        """Attempts watched now."""
+        return len(self._pulses)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(rules.LOOK)
+            self._wake.clear()
+            try:
+                self.beat()
+                self.each_beat()
+            except Exception:
+                logger.warning("the heart of %s missed a beat", self.worker, exc_info=True)
+            finally:
+                with contextlib.suppress(Exception):
+                    connection.close()
+
+    def beat(self) -> None:
+        """One round: prolong what is due, look at the rest with one query, and show that this worker lives."""
+        with self._lock:
+            pulses = list(self._pulses.values())
+        resting: list[Pulse] = []
+        for pulse in pulses:
+            tell_running(pulse)
+            if not self._prolong(pulse):
+                resting.append(pulse)
+        self._look(resting)
+        if time.monotonic() - self._node_at >= NODE_SECONDS:
+            self._node_at = time.monotonic()
+            nodes.beat(self.worker)
+
+    def _prolong(self, pulse: Pulse) -> bool:
+        age = time.monotonic() - pulse.beaten_at
+        news = pulse.progress if pulse.progress != pulse.told else None
+        if age < rules.HEARTBEAT and (news is None or age < PROGRESS_SECONDS):
+            return False
+        asked_at = time.monotonic()  # before the question: the lease must never be shorter than we believe
+        answer = attempts.heartbeat(
+            job_id=pulse.job_id, fence=pulse.fence, lease_seconds=rules.LEASE, progress=news
+        )
+        if answer is None:
+            pulse.stale = True
+            return True
+        pulse.beaten_at = asked_at
+        pulse.cancel = pulse.cancel or answer.cancel_requested
+        if news is not None:
+            pulse.told = news
+        return True
+
+    def _look(self, pulses: list[Pulse]) -> None:
+        if not pulses:
+            return
+        rows = Job.objects.filter(pk__in=[pulse.job_id for pulse in pulses], state__in=ACTIVE)
+        found = {
+            (pk, fence): asked for pk, fence, asked in rows.values_list("pk", "fence", "cancel_requested_at")
+        }
+        for pulse in pulses:
+            key = (pulse.job_id, pulse.fence)
+            if key not in found:
+                pulse.stale = True
+            elif found[key] is not None:
+                pulse.cancel = True

@@ -1,0 +1,65 @@
+"""The reaper ends attempts whose lease has run out; the sweeper rings again for work that nobody took."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.db.models import Q, Sum
+from django.db.models.functions import Now
+
+from apps.jobs import rules
+from apps.jobs.actions import nudge
+from apps.jobs.attempts import EXPIRED, Ending, finish
+from apps.jobs.models import Job, Outbox, Worker
+from apps.jobs.states import ACTIVE, JobState, Outcome
+
+logger = logging.getLogger(__name__)
+BATCH = 500
+
+
+def reap() -> int:
+    """End every attempt whose lease is over (or absent) as lost. Returns how many were ended.
+
+    Safe on any number of nodes: each end is fenced and looks at the lease again under the row's lock.
+    """
+    held = Job.objects.filter(state__in=ACTIVE).filter(EXPIRED)
+    ended = 0
+    for job_id, fence, worker in list(held.values_list("pk", "fence", "worker")[:BATCH]):
+        reason = f"The worker {worker} stopped answering." if worker else "No worker held this job."
+        ending = Ending(Outcome.LOST, reason, "job.worker_lost")
+        job = finish(job_id=job_id, fence=fence, ending=ending, only_expired=True)
+        if job is not None:
+            ended += 1
+            logger.warning("job %s fence %s was lost by %s: now %s", job_id, fence, worker, job.state)
+    return ended
+
+
+def sweep(*, overdue: float = rules.OVERDUE) -> int:
+    """Put a new doorbell into the outbox for work that has waited `overdue` seconds although a slot is
+    free: its message was lost. Returns how many. One ring is enough to wake a slot: a worker goes on with
+    whatever else waits."""
+    alive = Worker.objects.filter(
+        kind="worker",
+        draining=False,
+        stopped_at__isnull=True,
+        heartbeat_at__gte=Now() - datetime.timedelta(seconds=rules.LEASE),
+    )
+    slots = alive.aggregate(n=Sum("slots"))["n"] or 0
+    free = slots - Job.objects.filter(state__in=ACTIVE).count()
+    if free <= 0:
+        return 0
+    waiting = Job.objects.filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=Now() - datetime.timedelta(seconds=overdue)),
+        state=JobState.QUEUED,
+        queued_at__lte=Now() - datetime.timedelta(seconds=overdue),
+    ).exclude(pk__in=Outbox.objects.values("job_id"))
+    rows = [
+        Outbox(job_id=pk, queue=queue)
+        for pk, queue in waiting.order_by("-priority", "queued_at").values_list("pk", "queue")[:free]
+    ]
+    if rows:
+        Outbox.objects.bulk_create(rows)
+        nudge()
+        logger.warning("%d jobs waited although a slot was free; they are rung for again", len(rows))
+    return len(rows)

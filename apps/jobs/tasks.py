@@ -1,0 +1,64 @@
+"""The job engine's own chores."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import uuid
+from pathlib import Path
+
+from apps.jobs import nodes, rules
+from apps.jobs.chores import chore
+from apps.jobs.models import Job
+from apps.jobs.reaper import reap, sweep
+from apps.jobs.states import ACTIVE
+from foundation.clock import now
+from foundation.partitions import ensure_months
+
+
+@chore("jobs.reap", every=min(5.0, rules.LEASE / 4))
+def reap_lost() -> None:
+    """Attempts whose worker has gone."""
+    reap()
+
+
+@chore("jobs.sweep", every=min(5.0, rules.OVERDUE / 2))
+def sweep_waiting() -> None:
+    """Waiting work whose message was lost."""
+    sweep()
+
+
+@chore("jobs.partitions", every=6 * 3600)
+def make_partitions() -> None:
+    """Next months' partitions of the append-only tables."""
+    ensure_months(today=now().date())
+
+
+@chore("jobs.housekeeping", every=600)
+def tidy() -> None:
+    """Rows of processes that ended long ago, folders of attempts that a killed worker left behind."""
+    nodes.forget_old()
+    clear_attempts()
+
+
+def clear_attempts(*, older_than: datetime.timedelta = datetime.timedelta(hours=1)) -> int:
+    """Remove attempts/<job>/ of this machine where the job is over or unknown and nothing was written for a
+    while. Returns how many."""
+    from django.conf import settings
+
+    base = Path(settings.CONFIG.attempts_dir)
+    if not base.is_dir():
+        return 0
+    limit = (now() - older_than).timestamp()
+    old: dict[uuid.UUID, Path] = {}
+    for folder in base.iterdir():
+        try:
+            if not folder.is_symlink() and folder.stat().st_mtime < limit:
+                old[uuid.UUID(folder.name)] = folder
+        except (ValueError, OSError):
+            continue
+    held = set(Job.objects.filter(pk__in=old, state__in=ACTIVE).values_list("pk", flat=True))
+    for key, folder in old.items():
+        if key not in held:
+            shutil.rmtree(folder, ignore_errors=True)
+    return len(old) - len(held)
