@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.executors.inprocess import InProcessExecutor
-from adapters.storage import MemoryStore, configure, reset_store
+from adapters.storage.local import LocalStore
 from apps.jobs import actions, attempts, rules
 from apps.jobs.handlers import forget
 from apps.jobs.heart import Heart
@@ -30,11 +30,11 @@ def ledger() -> Iterator[dict[str, list[Any]]]:
 
 
 @pytest.fixture
-def store() -> Iterator[MemoryStore]:
-    store = MemoryStore()
-    configure(store)
-    yield store
-    reset_store()
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalStore:
+    """The object store of the test, in a folder of its own."""
+    store = LocalStore(tmp_path / "store")
+    monkeypatch.setattr("apps.jobs.logs.get_store", lambda: store)
+    return store
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def claimed(submit: Callable[..., Job]) -> Callable[..., Job]:
 
 @pytest.fixture
 def make_supervisor(
-    ledger: dict[str, list[Any]], store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: dict[str, list[Any]], store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Supervisor]]:
     """Supervisors with a beating heart, on the fake executor unless told otherwise."""
     monkeypatch.setattr(rules, "LOOK", 0.05)
