@@ -254,7 +254,7 @@ class Studio:
         done: set[str] = set()
         told = time.monotonic()
         while True:
-            self.keeper.pause(0.1)
+            self.keeper.pause(0.25)
             self.keeper.look()
             status, states = self._get("/readyz")
             for name in sorted(name for name, state in states.items() if state == "ready"):

@@ -1,0 +1,218 @@
+"""`manage.py up` for real: what it promises at start, while it runs, when it is killed, and at its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runtime import children, recovery
+from runtime.home import Home, read_json
+from runtime.processes import QUIET, SERVICES
+from tests.runtime.test_children import until
+from tests.support.studio import Studio, temporary_home
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc"),
+]
+
+
+def generation(studio: Studio) -> set[tuple[int, float]]:
+    """Every process of a running studio, the keeper aside: recorded ones, their trees and marked ones."""
+    keeper = studio.process.pid if studio.process else 0
+    return {one for one in recovery.orphans(Home(studio.home)) if one[0] != keeper}
+
+
+def by_name(studio: Studio) -> dict[str, int]:
+    """Name → pid from the studio's own record."""
+    return {name: int(pid) for name, (pid, _) in read_json(Home(studio.home).processes)["processes"].items()}
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Studio]:
+    """Another studio beside the session's, on another home and port."""
+    other = Studio(temporary_home("second"))
+    try:
+        yield other.start()
+    finally:
+        other.discard()
+
+
+def test_two_studios_run_side_by_side(studio: Studio, second: Studio) -> None:
+    assert studio.call("GET", "/readyz")[0] == second.call("GET", "/readyz")[0] == 200
+    token = second.token()
+    assert second.call("GET", "/api/v1/me", token=token)[0] == 200
+    assert studio.call("GET", "/api/v1/me", token=token)[0] == 401
+
+
+def test_the_last_line_of_the_start_is_the_promised_one(second: Studio) -> None:
+    assert [line for line in second.output if line.startswith("Atelier is ready")] == [
+        f"Atelier is ready at {second.url}"
+    ]
+
+
+def test_the_password_is_shown_once_and_kept_privately(second: Studio) -> None:
+    kept = second.home / "admin-password"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert sum(second.admin_password in line for line in second.output) == 1
+
+
+def test_a_token_is_printed_and_nothing_else(second: Studio) -> None:
+    assert re.fullmatch(r"atl_\S+\n", second.manage("token", "admin"))
+
+
+def test_doctor_finds_nothing_to_mend(second: Studio) -> None:
+    report = second.manage("doctor")
+    assert "Nothing to mend." in report
+    for name in ("tracking", "worker", "scheduler", "serving"):
+        assert f"{name}: ready" in report
+
+
+def test_no_process_may_talk_home(second: Studio) -> None:
+    pids = by_name(second)
+    for name in SERVICES:
+        environment = Path(f"/proc/{pids[name]}/environ").read_bytes().decode().split("\0")
+        for variable, value in QUIET.items():
+            assert f"{variable}={value}" in environment, name
+
+
+def test_no_secret_stands_on_a_command_line_or_in_an_environment(second: Studio) -> None:
+    home = Home(second.home)
+    secrets = [*home.passwords_kept().values(), home.secret_key_kept(), second.admin_password]
+    for pid, _ in generation(second):
+        for file in ("cmdline", "environ"):
+            try:
+                text = Path(f"/proc/{pid}/{file}").read_bytes().decode(errors="replace")
+            except OSError:
+                continue  # it has just ended
+            assert not any(secret in text for secret in secrets), (pid, file)
+
+
+def test_nothing_listens_but_the_studios_port(second: Studio) -> None:
+    listening = set()
+    for pid, _ in generation(second):
+        try:
+            connections = psutil.Process(pid).net_connections(kind="inet")
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        listening |= {one.laddr[:2] for one in connections if one.status == psutil.CONN_LISTEN}
+    assert listening <= {("127.0.0.1", second.port)}
+
+
+def test_a_second_keeper_on_the_same_home_is_refused(second: Studio) -> None:
+    done = subprocess.run(
+        second.argv("up", "--port", "1"), env=second.env(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "A studio already runs on the home" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_sentence(second: Studio) -> None:
+    home = temporary_home("port")
+    other = Studio(home, port=second.port)
+    try:
+        done = subprocess.run(
+            other.argv("up", "--port", str(second.port)),
+            env=other.env(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert f"Port {second.port} on 127.0.0.1 cannot be used" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        other.discard()
+
+
+def test_a_killed_process_is_started_again(second: Studio) -> None:
+    for name in ("scheduler", "valkey", "postgres"):
+        before = by_name(second)[name]
+        os.kill(before, signal.SIGKILL)
+        until(lambda name=name, before=before: by_name(second).get(name) not in (None, before), 30)
+    until(lambda: second.call("GET", "/readyz")[0] == 200, 60)
+
+
+def test_an_idle_studio_leaves_no_zombie(second: Studio) -> None:
+    assert second.process is not None
+    below = psutil.Process(second.process.pid).children(recursive=True)
+
+    def zombies() -> list[psutil.Process]:
+        return [one for one in below if one.is_running() and one.status() == psutil.STATUS_ZOMBIE]
+
+    until(lambda: not zombies())
+
+
+@pytest.fixture
+def third() -> Iterator[Studio]:
+    """A studio that a test may kill."""
+    other = Studio(temporary_home("third"))
+    try:
+        yield other.start()
+    finally:
+        other.discard()
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_keeper_is_recovered_and_a_stopped_studio_leaves_nothing(third: Studio) -> None:
+    token = third.token()
+    assert third.process is not None
+    old = generation(third)
+    folders = [Path(read_json(Home(third.home).endpoints)[f"{name}_dir"]) for name in ("database", "socket")]
+    assert len(old) > len(SERVICES)
+    third.process.kill()
+    third.process.wait()
+    third.start()  # the same home, at once
+    assert not any(children.is_alive(one) for one in old)
+    assert not any(folder.exists() for folder in folders)
+    assert third.call("GET", "/api/v1/me", token=token)[0] == 200
+    assert not any("password:" in line for line in third.output)  # shown at the first start only
+
+    running = generation(third)
+    assert third.stop() == 0
+    until(lambda: not any(children.is_alive(one) for one in running))
+    assert not Home(third.home).endpoints.exists()
+    assert third.output[-1] == "Stopped."
+
+    done = subprocess.run(
+        third.argv("token", "admin"), env=third.env(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "No studio runs on the home" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_setting_stops_the_start_with_a_sentence() -> None:
+    home = temporary_home("bad")
+    try:
+        studio = Studio(home, environment={"ATELIER_DATABASE_URL": "mysql://x/y"})
+        done = subprocess.run(studio.argv("up"), env=studio.env(), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert done.stderr.strip().startswith("Atelier: ATELIER_DATABASE_URL must begin with postgresql://")
+        assert not list(home.iterdir())
+    finally:
+        home.rmdir()
+
+
+def test_it_works_when_launched_from_another_folder(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, os.path.relpath(root / "manage.py", tmp_path), "doctor"],
+        cwd=tmp_path,
+        env={**os.environ, "ATELIER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "packages have the locked versions" in done.stdout
