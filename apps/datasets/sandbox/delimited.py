@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from apps.datasets.sandbox.columns import checked_names
 from apps.datasets.sandbox.infer import FLOAT, INTEGER
 from apps.datasets.sandbox.limits import MB, Limits, too_large, unreadable
+from apps.datasets.sandbox.options import SEPARATORS
 from apps.datasets.sandbox.text import Text
 from foundation.tasks import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_ROWS = 200
 _VALUE = re.compile(f"{INTEGER}|{FLOAT}|^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T ].*)?$|^(?:true|false)$", re.IGNORECASE)

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 from apps.datasets.sandbox import delimited, detect, infer, jsonlines, typed
 from apps.datasets.sandbox.columns import checked_names, stored_type, type_name
 from apps.datasets.sandbox.limits import Limits, too_large, unreadable
+from apps.datasets.sandbox.options import SEPARATORS, checked_options
 from apps.datasets.sandbox.parts import TableWriter
 from apps.datasets.sandbox.preview import preview_of
 from apps.datasets.sandbox.profile import profile_of
 from apps.datasets.sandbox.spool import Spool
-from apps.datasets.sandbox.text import ENCODINGS, as_utf8
+from apps.datasets.sandbox.text import as_utf8
 from foundation.tasks import Context, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HEADERS = ("auto", "yes", "no")
 # How the work divides, in hundredths, for the progress bar.
 READ_END, WRITE_END = 55, 85
 
@@ -41,25 +41,6 @@ def main(ctx: Context) -> dict[str, Any]:
         raise too_large(
             "The file needs more memory to read than one ingestion may use; split it, or upload Parquet.", "memory", 0
         ) from error
-
-
-def checked_options(given: dict[str, Any]) -> dict[str, str]:
-    """header (auto, yes, no), separator (auto, comma, semicolon, tab, pipe), encoding (auto, …), sheet.
-
-    Raises UserError "dataset.options" for a value that is not offered.
-    """
-    offered = {
-        "header": HEADERS,
-        "separator": ("auto", *delimited.SEPARATORS),
-        "encoding": ("auto", *ENCODINGS),
-    }
-    found = {name: str(given.get(name) or "auto") for name in offered}
-    for name, values in offered.items():
-        if found[name] not in values:
-            raise UserError(
-                f"The option {name} is one of {', '.join(values)}.", code="dataset.options", detail={"option": name}
-            )
-    return {**found, "sheet": str(given.get("sheet") or "")}
 
 
 class _Ingestion:
@@ -139,7 +120,7 @@ class _Ingestion:
             limits=self.limits,
             notes=self.notes,
         )
-        named = {mark: name for name, mark in delimited.SEPARATORS.items()}
+        named = {mark: name for name, mark in SEPARATORS.items()}
         self.format["separator"] = named.get(layout.separator, layout.separator)
         self.format["header"] = layout.header
         types = [infer.ColumnType() for _ in layout.names]

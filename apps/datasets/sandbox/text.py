@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.datasets.sandbox.limits import MB, unreadable
+from apps.datasets.sandbox.options import ENCODINGS
 
 CHUNK = 4 * MB
 BOMS = (
@@ -26,8 +27,6 @@ LABELS = {
     "utf-32-be": "UTF-32",
     "cp1252": "Windows-1252",
 }
-# What a form may ask for, beside "auto".
-ENCODINGS = {"utf-8": "utf-8", "utf-16": "utf-16-le", "windows-1252": "cp1252", "latin-1": "latin-1"}
 _CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0e-\x1f\x7f]")
 _UNDEFINED_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _NON_ASCII = re.compile(rb"[\x80-\xff]")

@@ -52,12 +52,13 @@ def _problem(key: str) -> str:
     return ""
 
 
-def content_key(team_id: UUID, sha256: str, suffix: str = "") -> str:
-    """The address of bytes that a team's datasets share: equal bytes, equal key; never across teams.
+def content_key(team_id: UUID, sha256: str, suffix: str = "", *, area: str = "objects") -> str:
+    """The address of bytes that are shared within a team: equal bytes, equal key; never across teams.
 
-    sha256: 64 lower-case hex digits of the bytes. suffix: a file ending such as ".parquet".
+    sha256: 64 lower-case hex digits of the bytes. suffix: a file ending such as ".parquet". area: a folder of its
+    own for each owner that counts references and removes what nobody refers to.
     Raises Invalid "storage.key" for anything that is not such a digest.
     """
     if not _DIGEST.fullmatch(sha256):
         raise Invalid("storage.key", "A content address needs a SHA-256 in 64 hex digits.", {"sha256": sha256[:80]})
-    return check_key(f"teams/{team_id.hex}/objects/{sha256[:2]}/{sha256}{suffix}")
+    return check_key(f"teams/{team_id.hex}/{area}/{sha256[:2]}/{sha256}{suffix}")
