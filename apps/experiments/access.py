@@ -26,7 +26,7 @@ def get_visible_run(actor: Actor, project: Project, run_id: object, *, trashed: 
     except ValueError:
         raise _missing_run(run_id) from None
     runs = Run.objects.with_relations().filter(project=project, deleted_at__isnull=not trashed)
-    run = runs.filter(pk=key).first()
+    run: Run | None = runs.filter(pk=key).first()
     if run is None:
         raise _missing_run(run_id)
     return run
@@ -48,7 +48,9 @@ def get_visible_experiment(
     Raises NotFound "experiment.not_found".
     """
     text = str(key)
-    found = Experiment.objects.filter(project=project, deleted_at__isnull=not trashed).select_related("project")
+    found = Experiment.objects.filter(project=project, deleted_at__isnull=not trashed).select_related(
+        "project"
+    )
     experiment = found.filter(name=text).first() or found.filter(mlflow_id=text[:12]).first()
     if experiment is None:
         try:

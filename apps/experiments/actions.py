@@ -159,7 +159,9 @@ def create_experiment(*, actor: Actor, project: Project, name: str, description:
     mirror_experiments(project)
     if Experiment.objects.filter(project=project, name=name).exists():
         raise Conflict(
-            "experiment.exists", f"There is already an experiment '{name}', perhaps in the trash.", {"field": "name"}
+            "experiment.exists",
+            f"There is already an experiment '{name}', perhaps in the trash.",
+            {"field": "name"},
         )
     experiment = ensure_experiment(actor=actor, project=project, name=name)
     experiment.description = check_text(description, field="description")
@@ -261,8 +263,8 @@ def cancel_run(*, actor: Actor, run: Run) -> Run:
             "run.not_ours", "This run was made by an MLflow client, which alone can stop it.", {"id": run.hex}
         )
     request_cancel(job=run.job, actor=actor)
-    run.refresh_from_db()
-    return Run.objects.with_relations().get(pk=run.pk)
+    again: Run = Run.objects.with_relations().get(pk=run.pk)
+    return again
 
 
 @transaction.atomic
@@ -303,7 +305,9 @@ def update_run(
 def trash_run(*, actor: Actor, run: Run) -> Run:
     """Move a finished run to the trash. Raises Conflict "run.busy" while it works."""
     if run.job is not None and not run.is_terminal:
-        raise Conflict("run.busy", f"The run '{run.name}' is still working; cancel it first.", {"state": run.state})
+        raise Conflict(
+            "run.busy", f"The run '{run.name}' is still working; cancel it first.", {"state": run.state}
+        )
     get_tracking().delete_run(run.hex)
     run.deleted_at = now()
     run.save(update_fields=["deleted_at", "updated_at"])
@@ -351,7 +355,7 @@ def adopt_run(
     Raises NotFound when MLflow has no such run in this project.
     """
     data = get_tracking().runs([run_id], project_id=project.pk).get(run_id)
-    known = Run.objects.filter(project=project, pk=uuid.UUID(run_id)).first()
+    known: Run | None = Run.objects.filter(project=project, pk=uuid.UUID(run_id)).first()
     if known is not None:
         return known
     if data is None:
@@ -363,7 +367,9 @@ def adopt_run(
 def _adopt(actor: Actor, project: Project, data: RunData, name: str, parent: str | None) -> Run:
     mirror_experiments(project)
     experiment = Experiment.objects.get(project=project, mlflow_id=data.experiment_id)
-    parents = Run.objects.filter(project=project, pk=uuid.UUID(parent)) if _is_id(parent) else Run.objects.none()
+    parents = (
+        Run.objects.filter(project=project, pk=uuid.UUID(parent)) if _is_id(parent) else Run.objects.none()
+    )
     try:
         with transaction.atomic():
             run = Run.objects.create(

@@ -71,7 +71,10 @@ class RunsView(ProjectAPIView):
             OpenApiParameter(name, OpenApiTypes.STR, description=text)
             for name, text in (
                 ("experiment", "Name or id of an experiment"),
-                ("filter", "MLflow's search grammar, e.g. metrics.accuracy > 0.9 AND params.algorithm = 'mlp'"),
+                (
+                    "filter",
+                    "MLflow's search grammar, e.g. metrics.accuracy > 0.9 AND params.algorithm = 'mlp'",
+                ),
                 ("order_by", "created_at, name, state, metrics.KEY, params.KEY; '-' or DESC for descending"),
                 ("q", "Part of the name"),
                 ("state", "queued, running, succeeded, failed or cancelled"),
@@ -125,7 +128,9 @@ class RunView(ProjectAPIView):
         check_if_match(request, etag_of(present["id"], present["updated_at"]))
         changes = _body(request, ("name", "description", "tags"))
         if "tags" in changes and not isinstance(changes["tags"], dict):
-            raise Invalid("run.bad_field", 'The tags must be an object such as {"team": "a"}.', {"field": "tags"})
+            raise Invalid(
+                "run.bad_field", 'The tags must be an object such as {"team": "a"}.', {"field": "tags"}
+            )
         updated = actions.update_run(actor=self.actor, run=found, **changes)
         return _answer(run_json(queries.row_of(updated), full=True))
 
@@ -169,12 +174,18 @@ class RunMetricView(ProjectAPIView):
             raise Invalid("list.limit", "points is a whole number from 3 to 10000.", {"field": "points"})
         points = queries.metric_points(found, key.rstrip("/"), int(raw))
         if not points:
-            raise NotFound("run.no_metric", f"The run has logged no metric '{key[:120]}'.", {"metric": key[:120]})
+            raise NotFound(
+                "run.no_metric", f"The run has logged no metric '{key[:120]}'.", {"metric": key[:120]}
+            )
         return Response(
             {
                 "key": key.rstrip("/"),
                 "points": [
-                    {"step": p.step, "timestamp": p.timestamp, "value": p.value if p.value == p.value else None}
+                    {
+                        "step": p.step,
+                        "timestamp": p.timestamp,
+                        "value": p.value if p.value == p.value else None,
+                    }
                     for p in points
                 ],
             }
@@ -200,7 +211,9 @@ class RunArtifactsView(ProjectAPIView):
 class RunArtifactView(ProjectAPIView):
     """One artifact's bytes."""
 
-    @extend_schema(operation_id="runs_artifact", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="runs_artifact", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
     def get(self, request: Any, project: str, run: str, path: str) -> HttpResponseBase:
         return artifacts.download(get_visible_run(self.actor, self.project, run), path.rstrip("/"))
 
@@ -219,10 +232,14 @@ class ExperimentsView(ProjectAPIView):
             q=request.query_params.get("q", ""),
             trashed=request.query_params.get("trashed") == "true",
         )
-        return Response({"results": [experiment_json(s) for s in found[: _limit(request, 500)]], "next": None})
+        return Response(
+            {"results": [experiment_json(s) for s in found[: _limit(request, 500)]], "next": None}
+        )
 
     @extend_schema(
-        operation_id="experiments_create", request=schemas.ExperimentChange, responses={201: schemas.Experiment}
+        operation_id="experiments_create",
+        request=schemas.ExperimentChange,
+        responses={201: schemas.Experiment},
     )
     def post(self, request: Any, project: str) -> Response:
         data = _body(request, ("name", "description"))

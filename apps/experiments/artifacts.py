@@ -77,7 +77,9 @@ def artifact_key(run: Run, path: str) -> str:
             key = f"{folder}/{inner}"
     if not path.strip("/") or not store.exists(key):
         raise NotFound(
-            "run.no_artifact", f"The run has no file '{path[:120]}' among its artifacts.", {"path": path[:120]}
+            "run.no_artifact",
+            f"The run has no file '{path[:120]}' among its artifacts.",
+            {"path": path[:120]},
         )
     return key
 

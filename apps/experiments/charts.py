@@ -78,7 +78,12 @@ def roc(curves: Sequence[Mapping[str, Any]]) -> Figure:
     ]
     axis = {"range": [0, 1.01]}
     return _figure(
-        [*data, _diagonal("chance")], "ROC curve", "false positive rate", "true positive rate", xaxis=axis, yaxis=axis
+        [*data, _diagonal("chance")],
+        "ROC curve",
+        "false positive rate",
+        "true positive rate",
+        xaxis=axis,
+        yaxis=axis,
     )
 
 
@@ -142,7 +147,11 @@ def residuals(data: Mapping[str, Any]) -> Figure:
         "marker": {"size": 5, "opacity": 0.6},
     }
     return _figure(
-        [points], "Residuals", "predicted", "true minus predicted", yaxis={"zeroline": True, "zerolinewidth": 2}
+        [points],
+        "Residuals",
+        "predicted",
+        "true minus predicted",
+        yaxis={"zeroline": True, "zerolinewidth": 2},
     )
 
 

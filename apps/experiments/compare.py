@@ -86,7 +86,9 @@ def compare(project: Project, run_ids: Sequence[str], *, differences_only: bool 
     metrics = [_metric_line(n, rows) for n in _metric_names(rows)]
     total = len(facts) + len(parameters) + len(metrics)
     if differences_only:
-        facts, parameters, metrics = ([line for line in x if line.differs] for x in (facts, parameters, metrics))
+        facts, parameters, metrics = (
+            [line for line in x if line.differs] for x in (facts, parameters, metrics)
+        )
     return Comparison(
         columns=[Column(row, series[row.run.hex]) for row in rows],
         facts=facts,

@@ -48,7 +48,9 @@ _ALL = (
     Metric("rmse", "RMSE", "min", "regression", "Root mean squared error, in the target's unit."),
     Metric("mae", "MAE", "min", "regression", "Mean absolute error, in the target's unit."),
     Metric("median_ae", "Median error", "min", "regression", "Median absolute error, in the target's unit."),
-    Metric("max_error", "Largest error", "min", "regression", "Largest absolute error, in the target's unit."),
+    Metric(
+        "max_error", "Largest error", "min", "regression", "Largest absolute error, in the target's unit."
+    ),
     Metric("mape", "MAPE", "min", "regression", "Mean absolute error as a share of the true value."),
     Metric("explained_variance", "Explained variance", "max", "regression", "R² without the mean's error."),
 )
@@ -69,7 +71,7 @@ def base_name(name: str) -> str:
 def direction(name: str) -> str:
     """Whether "max", "min" or "none" is better for a logged metric, foreign ones by their usual names."""
     base = base_name(name)
-    if base.endswith("_std") or base.endswith("_seconds"):
+    if base.endswith(("_std", "_seconds")):
         return "none"
     if base in METRICS:
         return METRICS[base].direction

@@ -68,7 +68,9 @@ class Run(ProjectObject):
 
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
     job = models.OneToOneField(Job, on_delete=models.PROTECT, null=True, blank=True, related_name="run")
-    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
     name = models.CharField(max_length=RUN_NAME_LENGTH)
     description = models.TextField(blank=True, default="")
     source = models.CharField(max_length=12, choices=RunSource, default=RunSource.ATELIER)
@@ -92,7 +94,7 @@ class Run(ProjectObject):
     client_started_at = models.DateTimeField(null=True, blank=True)
     client_finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = RunQuerySet.as_manager()
+    objects = RunQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]

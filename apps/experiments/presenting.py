@@ -49,9 +49,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
         found |= {
             "progress": job.progress if job else None,
             "details": run.details,
-            "inputs": [
-                {"name": i.name, "digest": i.digest, "context": i.context} for i in row.data.inputs
-            ]
+            "inputs": [{"name": i.name, "digest": i.digest, "context": i.context} for i in row.data.inputs]
             if row.data
             else [],
         }

@@ -186,7 +186,9 @@ def _tags(value: object) -> dict[str, str]:
     for key, text in value.items():
         if str(key).startswith(("mlflow.", "atelier.")):
             raise Invalid(
-                "run.reserved_tag", f"Tags that begin with '{str(key).split('.')[0]}.' are reserved.", {"field": "tags"}
+                "run.reserved_tag",
+                f"Tags that begin with '{str(key).split('.')[0]}.' are reserved.",
+                {"field": "tags"},
             )
         if isinstance(text, list | dict) or text is None:
             raise Invalid("run.bad_field", f"The tag '{str(key)[:60]}' must be text.", {"field": "tags"})

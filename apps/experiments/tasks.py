@@ -56,9 +56,7 @@ class Train:
         run.primary_metric = str(result["primary_metric"])
         run.model = result["model"]
         run.details = {name: result[name] for name in ("features", "rows", "figures", "environment")}
-        run.save(
-            update_fields=["task", "parameters", "primary_metric", "model", "details", "updated_at"]
-        )
+        run.save(update_fields=["task", "parameters", "primary_metric", "model", "details", "updated_at"])
         self._finish(run, JobState.SUCCEEDED)
 
     def ended(self, job: Job) -> None:
@@ -108,4 +106,5 @@ def client_environment(job: Job, experiment_id: str) -> dict[str, str]:
 
 def _reachable(host: str) -> str:
     """An address this machine can call when the studio listens on all of them."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (read, not bound)
+    return everywhere.get(host, f"[{host}]" if ":" in host else host)

@@ -45,7 +45,9 @@ def get(name: object) -> Algorithm:
     algorithm = every().get(name) if isinstance(name, str) else None
     if algorithm is None:
         known = [a.name for a in available()]
-        said = "No algorithm is named." if name in (None, "") else f"There is no algorithm '{str(name)[:80]}'."
+        said = (
+            "No algorithm is named." if name in (None, "") else f"There is no algorithm '{str(name)[:80]}'."
+        )
         raise Invalid(
             "algorithm.unknown",
             f"{said} Known are: {', '.join(known)}.",

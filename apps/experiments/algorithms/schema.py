@@ -182,13 +182,17 @@ class Algorithm:
         chosen = {name: parameters.get(name, p.default) for name, p in mine.items()}
         return self._module().build(task, chosen, seed)
 
-    def curves(self, estimator: Any, features: Any, target: Any, task: str) -> dict[str, list[tuple[int, float]]]:
+    def curves(
+        self, estimator: Any, features: Any, target: Any, task: str
+    ) -> dict[str, list[tuple[int, float]]]:
         """How the fitted estimator learned: series name -> [(step, value)], empty where it has none.
 
         features: encoded matrix (rows, columns) of held-out rows; target: their true values (rows,).
         """
         function = getattr(self._module(), "curves", None)
-        found: dict[str, list[tuple[int, float]]] = function(estimator, features, target, task) if function else {}
+        found: dict[str, list[tuple[int, float]]] = (
+            function(estimator, features, target, task) if function else {}
+        )
         return found
 
     def _module(self) -> Any:

@@ -111,7 +111,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 def _booleans(column: pd.Series) -> np.ndarray:
     if column.dtype.kind == "b" and isinstance(column.dtype, np.dtype):
-        return column.to_numpy(dtype=np.float64)
+        return np.asarray(column, dtype=np.float64)
     out = np.full(len(column), np.nan)
     for row, value in enumerate(column.to_numpy(dtype=object, na_value=None)):
         if value is None or value != value:

@@ -49,7 +49,8 @@ def _probability_metrics(y: np.ndarray, probabilities: np.ndarray, classes: np.n
     found = {
         "log_loss": metrics.log_loss(y, probabilities, labels=classes),
         # Brier (1950): with two classes the usual form about the positive class, else summed over classes.
-        "brier": float(np.mean(np.sum((probabilities - onehot) ** 2, axis=1))) / (2 if len(classes) == 2 else 1),
+        "brier": float(np.mean(np.sum((probabilities - onehot) ** 2, axis=1)))
+        / (2 if len(classes) == 2 else 1),
     }
     if np.unique(y).size == len(classes):
         if len(classes) == 2:
@@ -57,7 +58,9 @@ def _probability_metrics(y: np.ndarray, probabilities: np.ndarray, classes: np.n
             found["average_precision"] = metrics.average_precision_score(onehot[:, 1], probabilities[:, 1])
         else:
             found["roc_auc"] = metrics.roc_auc_score(onehot, probabilities, average="macro")
-            found["average_precision"] = metrics.average_precision_score(onehot, probabilities, average="macro")
+            found["average_precision"] = metrics.average_precision_score(
+                onehot, probabilities, average="macro"
+            )
     return found
 
 
@@ -94,7 +97,9 @@ def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) ->
     return curves
 
 
-def precision_recall_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> list[dict[str, Any]]:
+def precision_recall_curves(
+    y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray
+) -> list[dict[str, Any]]:
     """One curve per drawn class: {"name", "x": recall, "y": precision, "area": average precision}."""
     curves = []
     for column in _drawn(classes):

@@ -63,7 +63,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         elif kind == "boolean":
             columns[name] = column.to_pandas()
         elif kind == "date":
-            stamps = pd.to_datetime(pd.Series(column.to_pandas(date_as_object=False)), errors="coerce", utc=True)
+            stamps = pd.to_datetime(
+                pd.Series(column.to_pandas(date_as_object=False)), errors="coerce", utc=True
+            )
             columns[name] = stamps.dt.tz_localize(None).astype("datetime64[ns]")
         elif kind == "string":
             columns[name] = pd.Series(column.cast(pa.large_string()).to_pylist(), dtype=object)

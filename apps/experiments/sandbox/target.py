@@ -48,7 +48,7 @@ def usable_rows(frame: pd.DataFrame, target: str) -> pd.DataFrame:
 
 
 def detect_task(column: pd.Series, wanted: str | None = None) -> str:
-    """"classification" or "regression" for a target without missing values; `wanted` overrides.
+    """ "classification" or "regression" for a target without missing values; `wanted` overrides.
 
     Booleans and strings are classes; whole numbers with at most 20 values are classes; other numbers are
     to be regressed. Raises UserError "target.not_numeric" when regression is wanted of anything but numbers.
@@ -77,12 +77,12 @@ def labels(column: pd.Series, task: str) -> np.ndarray:
     rows with a missing target were among them become int64 again. Regression answers float64.
     """
     if task == "regression":
-        return column.to_numpy(dtype=np.float64)
+        return np.asarray(column, dtype=np.float64)
     if column.dtype.kind == "f":
-        values = column.to_numpy()
+        values: np.ndarray = column.to_numpy()
         return values.astype(np.int64) if np.all(values == np.floor(values)) else values
     if column.dtype.kind in "iub":
-        return column.to_numpy()
+        return np.asarray(column)
     present = column.to_list()
     if all(isinstance(v, bool | np.bool_) for v in present):
         return np.array(present, dtype=bool)

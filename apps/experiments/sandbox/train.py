@@ -124,7 +124,9 @@ def _prepare(
     task = detect_task(known[job.target], job.task)
     if task not in job.algorithm.tasks:
         raise UserError(
-            f"{job.algorithm.title} does not do {task}.", code="algorithm.wrong_task", detail={"field": "algorithm"}
+            f"{job.algorithm.title} does not do {task}.",
+            code="algorithm.wrong_task",
+            detail={"field": "algorithm"},
         )
     y = labels(known[job.target], task)
     check_rows(y, task=task, target=job.target, test_size=job.test_size, folds=job.folds)

@@ -107,10 +107,24 @@ ALGORITHM = Algorithm(
             advanced=True,
         ),
         Parameter(
-            "reg_alpha", "float", 0.0, "L1 regularisation", "On leaf values.", low=0.0, high=1000.0, advanced=True
+            "reg_alpha",
+            "float",
+            0.0,
+            "L1 regularisation",
+            "On leaf values.",
+            low=0.0,
+            high=1000.0,
+            advanced=True,
         ),
         Parameter(
-            "reg_lambda", "float", 0.0, "L2 regularisation", "On leaf values.", low=0.0, high=1000.0, advanced=True
+            "reg_lambda",
+            "float",
+            0.0,
+            "L2 regularisation",
+            "On leaf values.",
+            low=0.0,
+            high=1000.0,
+            advanced=True,
         ),
         Parameter(
             "class_weight",

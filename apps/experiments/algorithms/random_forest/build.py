@@ -41,9 +41,7 @@ def curves(estimator: Any, features: Any, target: Any, task: str) -> dict[str, l
     total: Any = 0.0
     points = []
     for number, tree in enumerate(estimator.estimators_, start=1):
-        total = total + (
-            tree.predict_proba(features) if task == "classification" else tree.predict(features)
-        )
+        total = total + (tree.predict_proba(features) if task == "classification" else tree.predict(features))
         if number in steps:
             if task == "classification":
                 mean = np.clip(total / number, 1e-6, 1)
