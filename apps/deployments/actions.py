@@ -18,7 +18,7 @@ from apps.jobs.actions import submit
 from apps.lineage import actions as lineage
 from apps.lineage.states import EdgeKind, NodeKind
 from foundation.clock import now
-from foundation.errors import Conflict
+from foundation.errors import Conflict, Invalid
 from foundation.events import publish
 from foundation.names import check_name, check_text
 
@@ -58,6 +58,13 @@ def _duplicate(name: str) -> Conflict:
     return Conflict("deployment.duplicate", f"There is already a deployment '{name}' in this project.", {"name": name})
 
 
+def _check_free(name: str) -> str:
+    """The name, when it is one and no page has its address. Raises Invalid."""
+    if check_name(name) == "new":
+        raise Invalid("name.invalid", "'new' is the address of a page; choose another name.", {"field": "name"})
+    return name
+
+
 def create_deployment(
     *, actor: Actor, project: Project, name: str, model: str, description: str = ""
 ) -> Deployment:
@@ -66,7 +73,7 @@ def create_deployment(
     Returns the deployment in state *starting*; its first revision is being built by a job. Raises Invalid for
     a bad name, NotFound "model.…" for an unknown model, version or alias, Conflict "deployment.duplicate".
     """
-    check_name(name)
+    _check_free(name)
     source = resolve(project, model)
     try:
         with transaction.atomic():
@@ -234,7 +241,7 @@ def update_deployment(
     """Rename (its address changes with it) or describe; what is None stays."""
     changed: dict[str, Any] = {}
     if name is not None and name != deployment.name:
-        changed["name"] = check_name(name)
+        changed["name"] = _check_free(name)
     if description is not None:
         changed["description"] = check_text(description, field="description")
     if not changed:
@@ -248,3 +255,20 @@ def update_deployment(
     except IntegrityError as error:
         raise _duplicate(str(name)) from error
     return deployment
+
+
+@transaction.atomic
+def change_deployment(
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    name: str | None = None,
+    description: str | None = None,
+    model: str | None = None,
+) -> Deployment:
+    """Rename, describe, or deploy another version, all or nothing; what is None stays."""
+    updated = update_deployment(actor=actor, deployment=deployment, name=name, description=description)
+    if model is not None:
+        deploy_version(actor=actor, deployment=updated, model=model)
+        updated.refresh_from_db()
+    return updated

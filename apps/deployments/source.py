@@ -50,3 +50,16 @@ def resolve(project: Project, reference: object) -> Source:
     name, alias, number = parse(reference)
     version = version_for_deployment(project, name, alias=alias, number=number)
     return Source(str(reference), name, version.number, version.id, alias, version.prefix)
+
+
+def choices(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be deployed, for a select: per model its aliases, then its versions, newest first."""
+    from apps.registry.queries import deployable_versions
+
+    groups: list[tuple[str, list[tuple[str, str]]]] = []
+    for model, aliases, numbers in deployable_versions(project):
+        options = [(f"{model}@{alias}", f"{model}@{alias} (now version {number})") for alias, number in aliases]
+        options += [(f"{model}/{number}", f"{model} version {number}") for number in numbers]
+        if options:
+            groups.append((model, options))
+    return groups
