@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -209,18 +210,14 @@ def make_socket_folder(owner: tuple[int, int] | None = None) -> Path:
 
 
 def remove_socket_folder(folder: Path) -> None:
-    """Remove a folder made by make_socket_folder; anything that does not look like one is left alone."""
+    """Remove a folder made by make_socket_folder with what processes made in it.
+
+    Anything that does not look like one is left alone.
+    """
     try:
         state = folder.lstat()
     except FileNotFoundError:
         return
-    if not folder.name.startswith(SOCKET_FOLDER_PREFIX) or not stat.S_ISDIR(state.st_mode):
-        return
-    for entry in folder.iterdir():
-        if not entry.is_dir() or entry.is_symlink():
-            entry.unlink(missing_ok=True)
-    try:
-        folder.rmdir()
-    except OSError:
-        # A sub-folder that somebody else made stays; the next start uses a fresh folder anyway.
-        return
+    ours = folder.name.startswith(SOCKET_FOLDER_PREFIX) and stat.S_IMODE(state.st_mode) == 0o700
+    if ours and stat.S_ISDIR(state.st_mode):
+        shutil.rmtree(folder, ignore_errors=True)  # what stays harms nobody: each start makes a fresh one

@@ -166,6 +166,7 @@ def test_socket_folders_are_private_short_and_removed_exactly(tmp_path: Path) ->
     folder = make_socket_folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(str(folder / "tracking.sock")) < 107
+    (folder / "m").mkdir()
     remove_socket_folder(folder)
     assert not folder.exists()
     other = tmp_path / "not-ours"
