@@ -32,7 +32,9 @@ from foundation.ui.forms import add_error
 def _next_page(request: HttpRequest) -> str:
     """Where to go after signing in: the page asked for, when it is one of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    ours = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return wanted if ours else "/"
 
 
@@ -86,7 +88,7 @@ def account(request: Any) -> HttpResponse:
         status = 422
         if form.is_valid():
             try:
-                token, secret = actions.create_token(actor=request.actor, user=request.user, **form.cleaned_data)
+                _, secret = actions.create_token(actor=request.actor, user=request.user, **form.cleaned_data)
             except AtelierError as error:
                 add_error(form, error)
                 status = error.status
@@ -159,7 +161,9 @@ def team_detail(request: Any, team: Team) -> HttpResponseBase:
                 add_error(form, error)
                 status = error.status
             else:
-                messages.success(request, f"{member.user.label} is now {Role(member.role).label.lower()} in {team.name}.")
+                messages.success(
+                    request, f"{member.user.label} is now {Role(member.role).label.lower()} in {team.name}."
+                )
                 return redirect("accounts:team", team.slug)
     context = {
         "team": team,

@@ -18,10 +18,8 @@ function plotly() {
       if (given[0] === "style") element.nonce = nonce;
       return element;
     };
-    const script = document.createElement("script");
-    Object.assign(script, { src: import.meta.resolve("plotly-url"), nonce, onerror: failed });
-    script.onload = () => { document.createElement = create; done(window.Plotly); };
-    document.head.append(script);
+    const onload = () => { document.createElement = create; done(window.Plotly); };
+    document.head.append(make("script", { src: import.meta.resolve("plotly-url"), nonce, onerror: failed, onload }));
   });
   return library;
 }
@@ -89,33 +87,35 @@ function dress(trace, weight) {
   return dressed;
 }
 
+const make = (name, fields) => Object.assign(document.createElement(name), fields);
+const note = (canvas, textContent) => canvas.replaceChildren(make("span", { className: "chart-note", textContent }));
+
 function table(state) {
   const place = state.box.querySelector("[data-chart-table]");
   if (!place || !place.closest("details").open) return;
-  const columns = [];
-  for (const [index, trace] of state.figure.data.entries()) {
-    const name = trace.name || (state.figure.data.length > 1 ? `Series ${index + 1}` : "");
-    for (const key of ["labels", "x", "y", "values"]) if (Array.isArray(trace[key]) && (key !== "x" || !columns.some((c) => c.key === "x" && String(c.values) === String(trace.x)))) {
-      const axis = state.figure.layout?.[`${key}axis`]?.title;
-      columns.push({ key, name: (key === "x" ? "" : name) || axis?.text || axis || key, values: trace[key] });
+  const columns = new Map(); // equal columns, such as a shared x, once
+  const add = (name, values) => { const key = `${values}`; if (!columns.has(key)) columns.set(key, { name, values }); };
+  for (const trace of state.figure.data) {
+    for (const key of ["labels", "x", "y", "values"]) if (Array.isArray(trace[key])) {
+      const title = state.figure.layout?.[`${key}axis`]?.title;
+      add((key !== "x" && trace.name) || title?.text || title || key, trace[key]);
     }
-    if (trace.type === "heatmap") for (const [row, values] of trace.z.entries()) columns.push({ name: String(trace.y?.[row] ?? row), values });
+    if (trace.type === "heatmap") trace.z.forEach((values, row) => add(`${trace.y?.[row] ?? row}`, values));
   }
-  const element = document.createElement("table");
-  element.className = "table compact";
+  const element = make("table", { className: "table compact" });
   const head = element.createTHead().insertRow();
-  for (const column of columns) head.append(Object.assign(document.createElement("th"), { textContent: column.name, scope: "col" }));
+  for (const { name } of columns.values()) head.append(make("th", { textContent: name, scope: "col" }));
   const body = element.createTBody();
-  for (let i = 0; i < Math.min(1000, Math.max(0, ...columns.map((c) => c.values.length))); i++) {
+  for (let i = 0; i < Math.min(1000, Math.max(0, ...[...columns.values()].map((c) => c.values.length))); i++) {
     const row = body.insertRow();
-    for (const { values } of columns) {
+    for (const { values } of columns.values()) {
       const value = values[i];
       const cell = row.insertCell();
       if (typeof value === "number") cell.className = "num";
       cell.textContent = typeof value === "number" ? Number(value.toPrecision(6)) : value ?? "–";
     }
   }
-  const wrap = Object.assign(document.createElement("div"), { className: "table-wrap", tabIndex: 0 });
+  const wrap = make("div", { className: "table-wrap", tabIndex: 0 });
   wrap.append(element);
   place.replaceChildren(wrap);
 }
@@ -132,7 +132,7 @@ async function draw(state) {
   if (state.figure.data.length < 2 && layout.showlegend === undefined) layout.showlegend = false;
   canvas.querySelector(".chart-note, noscript")?.remove();
   state.box.classList.toggle("blank", !state.figure.data.length);
-  if (!state.figure.data.length) { canvas.replaceChildren(Object.assign(document.createElement("span"), { className: "chart-note", textContent: "Nothing was logged yet." })); return; }
+  if (!state.figure.data.length) { note(canvas, "Nothing was logged yet."); return; }
   await Plotly.react(canvas, state.figure.data.map((trace) => dress(trace, weight)), layout, { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] });
   state.box.dataset.drawn = "";
   table(state);
@@ -146,7 +146,7 @@ async function load(state) {
       if (response.status === 200) { state.etag = response.headers.get("ETag"); state.figure = await response.json(); await draw(state); }
       else if (response.status !== 304) throw new Error(response.status);
     } catch {
-      if (!state.figure) { state.box.querySelector(".chart-canvas").replaceChildren(Object.assign(document.createElement("span"), { className: "chart-note", textContent: "This chart could not be loaded. Reload the page to try again." })); return; }
+      if (!state.figure) { note(state.box.querySelector(".chart-canvas"), "This chart could not be loaded. Reload the page to try again."); return; }
     }
   }
   if (state.figure?.live) setTimeout(load, pause(state.since), state);

@@ -54,10 +54,7 @@ function follow(pane) {
       for (const node of pane.childNodes) {
         const text = node.textContent.toLowerCase();
         for (let i = text.indexOf(wanted); i >= 0 && found.length < 5000; i = text.indexOf(wanted, i + wanted.length)) {
-          const range = new Range();
-          range.setStart(node, i);
-          range.setEnd(node, i + wanted.length);
-          found.push(range);
+          found.push(new StaticRange({ startContainer: node, startOffset: i, endContainer: node, endOffset: i + wanted.length }));
         }
       }
       if (found.length && window.Highlight) CSS.highlights.set("found", new Highlight(...found));
@@ -72,8 +69,9 @@ function follow(pane) {
     const found = find();
     if (!found.length) return;
     at = (at + (event.shiftKey ? -1 : 1) + found.length) % found.length;
-    const place = found[at].getBoundingClientRect();
-    pane.scrollTop += place.top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    const range = new Range();
+    range.setStart(found[at].startContainer, found[at].startOffset);
+    pane.scrollTop += range.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
     find();
   });
 

@@ -5,16 +5,11 @@ function settle(toast) {
   if (toast.matches(".tone-green, .tone-slate")) setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, 6000);
 }
 
-export function say(text, tone = "slate") {
+function say(text, tone = "slate") {
   const toast = document.createElement("div");
   toast.className = `toast tone-${tone}`;
-  const words = document.createElement("span");
-  words.textContent = text;
-  const close = document.createElement("button");
-  Object.assign(close, { type: "button", className: "icon-button tiny", textContent: "×" });
-  close.setAttribute("aria-label", "Dismiss");
-  close.dataset.dismiss = "";
-  toast.append(words, close);
+  toast.innerHTML = '<span></span><button type="button" class="icon-button tiny" data-dismiss aria-label="Dismiss">×</button>';
+  toast.firstChild.textContent = text;
   shelf().append(toast);
   settle(toast);
 }

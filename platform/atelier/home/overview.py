@@ -68,7 +68,9 @@ class Overview:
     @property
     def is_live(self) -> bool:
         """Whether anything is going on, so that the page should look again."""
-        return bool(self.running) or any(entry.state in ("starting", "stopping") for entry in self.deployments)
+        return bool(self.running) or any(
+            entry.state in ("starting", "stopping") for entry in self.deployments
+        )
 
 
 def link(name: str, *args: Any) -> str:
@@ -92,7 +94,9 @@ def overview(actor: Actor, project: Project) -> Overview:
     ):
         if apps.is_installed(f"apps.{app}"):
             found.update(part(project))
-    return Overview(steps=_steps(project, found), **{key: value for key, value in found.items() if key != "versions"})
+    return Overview(
+        steps=_steps(project, found), **{key: value for key, value in found.items() if key != "versions"}
+    )
 
 
 def _jobs(project: Project) -> dict[str, Any]:
@@ -104,11 +108,23 @@ def _jobs(project: Project) -> dict[str, Any]:
     ended = Job.objects.filter(project=project, state__in=broken, finished_at__gt=now() - WEEK)
     return {
         "running": [
-            Entry(job.state, job.title, link("jobs:detail", project.slug, job.pk), at=job.queued_at, progress=progress_of(job))
+            Entry(
+                job.state,
+                job.title,
+                link("jobs:detail", project.slug, job.pk),
+                at=job.queued_at,
+                progress=progress_of(job),
+            )
             for job in live_jobs([project], limit=SHOWN)
         ],
         "failed": [
-            Entry(job.state, job.title, link("jobs:detail", project.slug, job.pk), note=job.reason, at=job.finished_at)
+            Entry(
+                job.state,
+                job.title,
+                link("jobs:detail", project.slug, job.pk),
+                note=job.reason,
+                at=job.finished_at,
+            )
             for job in ended.order_by("-finished_at")[:SHOWN]
         ],
     }
@@ -125,7 +141,9 @@ def _datasets(project: Project) -> dict[str, Any]:
                 f"{version.dataset.name}@{version.number}",
                 link("datasets:version", project.slug, version.dataset.name, version.number)
                 or link("datasets:detail", project.slug, version.dataset.name),
-                note=f"{version.rows:,} rows, {version.columns} columns".replace(",", "\u202f", 1) if version.rows else "",
+                note=f"{version.rows:,} rows, {version.columns} columns".replace(",", "\u202f", 1)
+                if version.rows
+                else "",
                 at=version.created_at,
             )
             for version in versions.select_related("dataset").order_by("-created_at")[:SHOWN]
@@ -136,10 +154,20 @@ def _datasets(project: Project) -> dict[str, Any]:
 def _runs(project: Project) -> dict[str, Any]:
     from apps.experiments.models import Run
 
-    runs = Run.objects.alive().filter(project=project).select_related("experiment", "job", "dataset_version__dataset")
+    runs = (
+        Run.objects.alive()
+        .filter(project=project)
+        .select_related("experiment", "job", "dataset_version__dataset")
+    )
     return {
         "runs": [
-            Entry(run.state, run.name, link("experiments:run", project.slug, run.pk.hex), note=_told(run), at=run.created_at)
+            Entry(
+                run.state,
+                run.name,
+                link("experiments:run", project.slug, run.pk.hex),
+                note=_told(run),
+                at=run.created_at,
+            )
             for run in runs.order_by("-created_at")[:SHOWN]
         ]
     }
@@ -165,7 +193,13 @@ def _deployments(project: Project) -> dict[str, Any]:
     recent = InferenceSegment.objects.filter(deployment__in=alive, origin="predict", start__gt=now() - DAY)
     return {
         "deployments": [
-            Entry(item.state, item.name, link("deployments:detail", project.slug, item.name), note=item.model_ref, at=item.state_changed_at)
+            Entry(
+                item.state,
+                item.name,
+                link("deployments:detail", project.slug, item.name),
+                note=item.model_ref,
+                at=item.state_changed_at,
+            )
             for item in alive.order_by("name")[:SHOWN]
         ],
         "predictions": recent.aggregate(rows=Sum("rows"))["rows"] or 0,
@@ -183,7 +217,7 @@ def _steps(project: Project, found: dict[str, Any]) -> list[Step]:
     versions = bool(found.get("versions"))
     steps = [
         Step("Upload a dataset", "A table with a header: CSV, TSV, JSON lines, Parquet or Excel.", bool(ready), link("datasets:new", project.slug), "Upload"),
-        Step("Train a model", "Choose the column to predict and an algorithm.", bool(trained), link("experiments:new", project.slug) if ready else "", "Train"),
+        Step("Train a model", "Choose the column to predict and an algorithm.", bool(trained), link("experiments:new-run", project.slug) if ready else "", "Train"),
         Step("Register the model", "From the page of a run that is good enough.", versions, trained[0].url if trained else "", "Open the run"),
         Step("Deploy it", "It then answers predictions, and every one is recorded.", bool(found.get("deployments")), link("deployments:new", project.slug) if versions else "", "Deploy"),
         Step("Watch it", "A monitor compares what comes in with what it learned from.", bool(found.get("monitors")), link("monitoring:new", project.slug) if found.get("deployments") else "", "Watch"),

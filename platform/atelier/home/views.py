@@ -29,10 +29,18 @@ def project_list(request: Any) -> HttpResponse:
     mine = visible_projects(request.actor)
     found = search_projects(mine, request.GET.get("q", ""))
     listing = list_page(
-        request, found, orders={"name": "name", "created": "created_at", "changed": "updated_at"}, default="name"
+        request,
+        found,
+        orders={"name": "name", "created": "created_at", "changed": "updated_at"},
+        default="name",
     )
     teams = visible_teams(request.actor).distinct().order_by("name")
-    return render(request, "projects/list.html", {"listing": listing, "teams": teams})
+    snippet = (
+        f"curl {request.build_absolute_uri('/api/v1/projects')} \\\n"
+        "  -H 'Authorization: Bearer atl_…' -H 'Content-Type: application/json' \\\n"
+        """  -d '{"slug": "churn", "name": "Churn"}'"""
+    )
+    return render(request, "projects/list.html", {"listing": listing, "teams": teams, "snippet": snippet})
 
 
 @signed_in

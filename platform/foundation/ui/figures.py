@@ -64,7 +64,10 @@ def thin_out(xs: list[float], ys: list[float], points: int = MAX_POINTS) -> tupl
         mean_y = sum(ys[i] for i in after) / len(after) if after else ys[-1]
         ax, ay = xs[kept[-1]], ys[kept[-1]]
         kept.append(
-            max(range(start, end), key=lambda i: abs((ax - mean_x) * (ys[i] - ay) - (ax - xs[i]) * (mean_y - ay)))
+            max(
+                range(start, end),
+                key=lambda i: abs((ax - mean_x) * (ys[i] - ay) - (ax - xs[i]) * (mean_y - ay)),
+            )
         )
     kept.append(count - 1)
     return [xs[i] for i in kept], [ys[i] for i in kept]

@@ -26,6 +26,7 @@ class FieldView:
     kind: str
     wide: bool = False
     unit: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def field_view(bound: BoundField) -> FieldView:
     form = bound.form
     widget = bound.field.widget
     wide = bound.name in getattr(form, "wide", ()) or isinstance(widget, forms.FileInput)
-    return FieldView(bound, kind_of(bound), wide, getattr(form, "units", {}).get(bound.name, ""))
+    # A select always has a choice made, if only "all": the word would only add noise there.
+    optional = not bound.field.required and not isinstance(widget, forms.Select)
+    return FieldView(bound, kind_of(bound), wide, getattr(form, "units", {}).get(bound.name, ""), optional)
 
 
 def form_view(form: Any) -> FormView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from foundation.ui.values import number
 
@@ -44,7 +44,7 @@ def bar(share: float | None, *, tone: str = "", label: str = "") -> SafeString:
         '<svg class="cell-bar{}" viewBox="0 0 80 6" preserveAspectRatio="none" {}>'
         '<rect class="track" width="80" height="6" rx="2"/><rect class="fill" width="{}" height="6" rx="2"/></svg>',
         f" tone-{tone}" if tone else "",
-        format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"'),
+        format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"'),
         f"{80 * filled:.1f}",
     )
 
@@ -52,7 +52,7 @@ def bar(share: float | None, *, tone: str = "", label: str = "") -> SafeString:
 def histogram(counts: Sequence[float], *, labels: Sequence[str] = (), label: str = "") -> SafeString:
     """Bars for ``counts``, scaled to the largest; a bin with any row is at least one pixel high."""
     if not counts:
-        return format_html('<span class="missing">–</span>')
+        return mark_safe('<span class="missing">–</span>')
     top = max(float(count) for count in counts) or 1.0
     step = 112 / len(counts)
     bars = (

@@ -111,15 +111,19 @@ def icon(name: str, css: str = "", label: str = "") -> SafeString:
     if name == "s-live":
         classes += " live-dot"
         # CSS cannot reach through <use>, so the moving dot is drawn in place.
-        inner: SafeString = mark_safe(ICONS[name])
+        inner: SafeString = mark_safe(ICONS[name])  # noqa: S308  our own drawing
     else:
         inner = format_html('<use href="#i-{}"/>', name)
     if label:
-        return format_html('<svg class="{}" viewBox="0 0 16 16" role="img" aria-label="{}">{}</svg>', classes, label, inner)
+        return format_html(
+            '<svg class="{}" viewBox="0 0 16 16" role="img" aria-label="{}">{}</svg>', classes, label, inner
+        )
     return format_html('<svg class="{}" viewBox="0 0 16 16" aria-hidden="true">{}</svg>', classes, inner)
 
 
 def sprite() -> SafeString:
     """All icons as hidden ``<symbol>`` elements, rendered once per page by templates/base.html."""
-    symbols = "".join(f'<symbol id="i-{name}" viewBox="0 0 16 16">{body}</symbol>' for name, body in ICONS.items())
-    return mark_safe(f'<svg class="sprite" aria-hidden="true" focusable="false">{symbols}</svg>')
+    symbols = "".join(
+        f'<symbol id="i-{name}" viewBox="0 0 16 16">{body}</symbol>' for name, body in ICONS.items()
+    )
+    return mark_safe(f'<svg class="sprite" aria-hidden="true" focusable="false">{symbols}</svg>')  # noqa: S308

@@ -31,7 +31,9 @@ PARTS = (
 class SampleForm(forms.Form):
     """Every kind of field."""
 
-    name = forms.CharField(label="Name", help_text="Letters, digits, dots, dashes and underscores; at most 63.")
+    name = forms.CharField(
+        label="Name", help_text="Letters, digits, dots, dashes and underscores; at most 63."
+    )
     algorithm = forms.ChoiceField(
         label="Algorithm", choices=[("forest", "Random forest"), ("linear", "Logistic regression")],
         help_text="What learns. Its own settings follow below.",
@@ -42,9 +44,15 @@ class SampleForm(forms.Form):
         label="Scope", widget=forms.RadioSelect, initial="read",
         choices=[("read", "Read only"), ("write", "Read and write")],
     )  # fmt: skip
-    stratify = forms.BooleanField(label="Keep class shares", required=False, help_text="In training and test rows alike.")
-    file = forms.FileField(label="File", required=False, help_text="CSV, TSV, JSON lines, Parquet or Excel, also as .gz.")
-    timeout = forms.IntegerField(label="Time limit", required=False, help_text="The job is stopped after this.")
+    stratify = forms.BooleanField(
+        label="Keep class shares", required=False, help_text="In training and test rows alike."
+    )
+    file = forms.FileField(
+        label="File", required=False, help_text="CSV, TSV, JSON lines, Parquet or Excel, also as .gz."
+    )
+    timeout = forms.IntegerField(
+        label="Time limit", required=False, help_text="The job is stopped after this."
+    )
     seed = forms.IntegerField(label="Seed", required=False, initial=7)
 
     advanced = ("timeout", "seed")
@@ -66,7 +74,7 @@ class SampleRow:
 
 def sample_rows() -> list[SampleRow]:
     """Rows in several states."""
-    rng = random.Random(7)
+    rng = random.Random(7)  # noqa: S311  sample values
     now = timezone.now()
     names = ("bold-heron", "calm-otter", "dry-maple", "early-finch", "firm-cedar", "grey-lark")
     states = ("running", "succeeded", "succeeded", "failed", "cancelled", "queued")
@@ -78,7 +86,9 @@ def sample_rows() -> list[SampleRow]:
             accuracy=None if state in ("queued", "failed") else 0.9 + rng.random() / 10,
             seconds=rng.random() * 240,
             at=now - timedelta(minutes=7 * index * index + 1),
-            curve=[1 - math.exp(-step / 6) + rng.random() / 12 for step in range(24)] if state != "queued" else [],
+            curve=[1 - math.exp(-step / 6) + rng.random() / 12 for step in range(24)]
+            if state != "queued"
+            else [],
         )
         for index, (name, state) in enumerate(zip(names, states, strict=True))
     ]
@@ -86,7 +96,7 @@ def sample_rows() -> list[SampleRow]:
 
 def sample_figures() -> dict[str, dict[str, Any]]:
     """Curves, bars, a confusion matrix and a figure without data."""
-    rng = random.Random(3)
+    rng = random.Random(3)  # noqa: S311  sample values
     steps = list(range(120))
     curves = [
         {
@@ -136,7 +146,19 @@ def patterns_context(request: HttpRequest, part: str) -> dict[str, Any]:
         "counts": [2, 5, 11, 24, 38, 41, 30, 17, 9, 4, 2, 1],
         "series": range(1, 11),
         "icon_names": list(ICONS),
-        "inks": ("canvas", "rail", "raised", "sunken", "hover", "selected", "rule", "rule-strong", "ink-3", "ink-2", "ink"),
+        "inks": (
+            "canvas",
+            "rail",
+            "raised",
+            "sunken",
+            "hover",
+            "selected",
+            "rule",
+            "rule-strong",
+            "ink-3",
+            "ink-2",
+            "ink",
+        ),
         "lineage": [
             {"kind": "dataset_version", "title": "churn@2", "url": "#", "state": "ready"},
             {"kind": "run", "title": "bold-heron", "url": "#", "state": "succeeded", "current": True},

@@ -31,6 +31,10 @@ LOOKS: dict[str, Look] = {
     "starting": Look("Starting", "blue", "s-live"),
     "running": Look("Running", "blue", "s-live"),
     "stopping": Look("Stopping", "blue", "s-live"),
+    "building": Look("Building", "blue", "s-live"),
+    "importing": Look("Importing", "blue", "s-live"),
+    "draining": Look("Draining", "blue", "s-live"),
+    "built": Look("Built", "grey", "s-ring"),
     "succeeded": Look("Succeeded", "green", "s-done"),
     "finished": Look("Finished", "green", "s-done"),
     "completed": Look("Completed", "green", "s-done"),
@@ -49,6 +53,7 @@ LOOKS: dict[str, Look] = {
     "rejected": Look("Rejected", "slate", "s-rejected"),
     "stopped": Look("Stopped", "slate", "s-stopped"),
     "skipped": Look("Skipped", "slate", "s-rejected"),
+    "retired": Look("Retired", "slate", "s-stopped"),
     "archived": Look("Archived", "slate", "s-stopped"),
     "revoked": Look("Revoked", "slate", "s-cancelled"),
     "expired": Look("Expired", "slate", "s-timeout"),
@@ -73,5 +78,9 @@ def badge(state: str, word: str = "") -> SafeString:
     """Icon, word and colour of a state as HTML."""
     look = look_of(state)
     return format_html(
-        '<span class="status tone-{}" data-state="{}">{}{}</span>', look.tone, state, icon(look.icon), word or look.word
+        '<span class="status tone-{}" data-state="{}">{}{}</span>',
+        look.tone,
+        state,
+        icon(look.icon),
+        word or look.word,
     )

@@ -15,11 +15,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from foundation.ui import forms as ui_forms
-from foundation.ui import graphics, icons, scripts, series, statuses, values
+from foundation.ui import graphics, graphs, icons, scripts, series, statuses, values
 from foundation.ui.figures import figure_json
 from foundation.ui.listing import url_with as listing_url_with
 
 register = template.Library()
+_ESCAPES = {ord(letter): f"\\u{ord(letter):04X}" for letter in "<>&"}
 
 # ---- values ------------------------------------------------------------------------------------------------
 
@@ -91,7 +92,9 @@ def ago(moment: datetime | None) -> SafeString | str:
     if moment is None:
         return values.MISSING
     iso = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', iso, iso, values.ago(moment, timezone.now()))
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>', iso, iso, values.ago(moment, timezone.now())
+    )
 
 
 @register.simple_tag
@@ -149,7 +152,9 @@ def crumb(label: Any, url: str = "") -> SafeString:
 def tab(context: RequestContext, label: str, url: str, count: Any = None) -> SafeString:
     """One tab, for use in ``{% block tabs %}``; it is current when its URL is the page's."""
     current = mark_safe(' aria-current="page"') if context["request"].path == url.partition("?")[0] else ""
-    tally = format_html(' <span class="tab-count">{}</span>', values.number(count)) if count is not None else ""
+    tally = (
+        format_html(' <span class="tab-count">{}</span>', values.number(count)) if count is not None else ""
+    )
     return format_html('<a class="tab" href="{}"{}>{}{}</a>', url, current, label, tally)
 
 
@@ -232,14 +237,33 @@ def histogram(counts: Sequence[float], labels: Sequence[str] = (), label: str = 
     return graphics.histogram(counts, labels=labels, label=label)
 
 
+@register.simple_tag
+def lineage_graph(graph: Any) -> SafeString:
+    """A graph (``.nodes``, ``.edges``) as SVG: one column per kind, every node a link."""
+    return graphs.draw(graph.nodes, graph.edges)
+
+
 @register.inclusion_tag("components/progress.html")
 def progress(
-    step: Any = None, total: Any = None, message: str = "", elapsed: Any = None, left: Any = None, unit: str = ""
+    step: Any = None,
+    total: Any = None,
+    message: str = "",
+    elapsed: Any = None,
+    left: Any = None,
+    unit: str = "",
 ) -> dict[str, Any]:
     """A progress bar: step n/N, elapsed and remaining seconds. Without ``total`` it moves without an end."""
     known = bool(total) and step is not None
     share = max(0.0, min(1.0, float(step) / float(total))) if known else None
-    return {"step": step, "total": total, "share": share, "message": message, "elapsed": elapsed, "left": left, "unit": unit}
+    return {
+        "step": step,
+        "total": total,
+        "share": share,
+        "message": message,
+        "elapsed": elapsed,
+        "left": left,
+        "unit": unit,
+    }
 
 
 @register.inclusion_tag("components/chart.html")
@@ -255,9 +279,18 @@ def chart(
     payload = ""
     if figure is not None:
         # As django.utils.html.json_script: nothing inside may end the script element.
-        payload = mark_safe(figure_json(figure).translate({ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}))
+        payload = mark_safe(figure_json(figure).translate(_ESCAPES))  # noqa: S308  escaped by the line itself
     name = id or f"chart-{abs(hash((title, url, str(payload)[:500]))) % 10**8:08d}"
-    return {"name": name, "payload": payload, "url": url, "title": title, "size": size, "log": log, "smooth": smooth, "table": table}
+    return {
+        "name": name,
+        "payload": payload,
+        "url": url,
+        "title": title,
+        "size": size,
+        "log": log,
+        "smooth": smooth,
+        "table": table,
+    }
 
 
 # ---- the shell ---------------------------------------------------------------------------------------------
@@ -272,7 +305,9 @@ def icon_sprite() -> SafeString:
 @register.simple_tag
 def stylesheets() -> SafeString:
     """The design system's stylesheets in their order."""
-    return format_html_join("\n", '<link rel="stylesheet" href="{}">', ((static(path),) for path in scripts.STYLESHEETS))
+    return format_html_join(
+        "\n", '<link rel="stylesheet" href="{}">', ((static(path),) for path in scripts.STYLESHEETS)
+    )
 
 
 @register.simple_tag(takes_context=True)
@@ -284,5 +319,6 @@ def script_modules(context: RequestContext) -> SafeString:
     return format_html(
         '<script type="importmap" nonce="{0}">{1}</script>\n<script src="{2}" nonce="{0}" defer></script>\n'
         '<script type="module" src="{3}" nonce="{0}"></script>',
-        nonce, mark_safe(json.dumps({"imports": imports})), static("django_htmx/htmx-2.min.js"), static("js/app.js"),
+        nonce, mark_safe(json.dumps({"imports": imports})),  # noqa: S308  our own file names
+        static("django_htmx/htmx-2.min.js"), static("js/app.js"),
     )  # fmt: skip
