@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from adapters.executors.joblog import LogWriter
 from adapters.executors.program import job_logger
@@ -20,6 +22,9 @@ from foundation.errors import Invalid, NotFound
 
 logger = logging.getLogger(__name__)
 CHUNK_BYTES = 256 * 1024
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+# Terminal control sequences: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,34 @@ def read_log(job: Job, *, offset: int = 0, attempt: int | None = None, limit: in
     return LogChunk(text, offset, offset + used, ended and len(data) < limit, number)
 
 
+def open_whole(job: Job, *, attempt: int | None = None) -> BinaryIO | None:
+    """The whole log of an attempt (default: the latest) as a file; None when there is none."""
+    row = job.attempts.filter(number=job.fence if attempt is None else attempt).first()
+    path = None if row is None else _path_of(job, row)
+    if path is None:
+        return None
+    try:
+        return os.fdopen(os.open(path, _FLAGS), "rb")
+    except OSError:
+        return None
+
+
+def readable(text: str) -> str:
+    """A log as a person reads it: without terminal colours, and of a progress bar that rewrites its line
+    only the last state."""
+    text = _ANSI.sub("", text)
+    if "\r" not in text:
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
 def _path_of(job: Job, attempt: JobAttempt) -> Path | None:
     if attempt.log_key:
-        return get_store().local(attempt.log_key)
+        try:
+            return get_store().local(attempt.log_key)
+        except NotFound:
+            return None
     from django.conf import settings
 
     return Path(settings.CONFIG.attempts_dir) / str(job.pk) / str(attempt.number) / LOG_NAME
@@ -109,7 +139,7 @@ def _path_of(job: Job, attempt: JobAttempt) -> Path | None:
 
 def _read(path: Path, offset: int, limit: int) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, _FLAGS)
     except OSError:
         return b""
     with os.fdopen(descriptor, "rb") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db.models import Count, QuerySet
 
@@ -42,7 +41,6 @@ class JobSummary:
     progress: Progress
     waited: float | None
     ran: float | None
-    poll: str | None = None
     attempts: list[JobAttempt] = field(default_factory=list)
     events: list[JobEvent] = field(default_factory=list)
 
@@ -67,14 +65,6 @@ def progress_of(job: Job) -> Progress:
     return Progress(step, total, str(data.get("message") or ""), fraction, elapsed, remaining)
 
 
-def poll_interval(job: Job) -> str | None:
-    """How often a page asks again: 1 s while young, then 2 s, 5 s, 15 s; None when the job is over."""
-    if job.is_terminal:
-        return None
-    age = _seconds(job.queued_at, None) or 0.0
-    return "1s" if age < 20 else "2s" if age < 120 else "5s" if age < 1800 else "15s"
-
-
 def job_summary(job: Job, *, history: bool = False) -> JobSummary:
     """Everything a page needs of one job; `history` adds its attempts and events (two queries)."""
     return JobSummary(
@@ -82,7 +72,6 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
         progress=progress_of(job),
         waited=_seconds(job.queued_at, job.started_at or job.finished_at),
         ran=_seconds(job.started_at, job.finished_at),
-        poll=poll_interval(job),
         attempts=list(job.attempts.all()) if history else [],
         events=list(JobEvent.objects.filter(job_id=job.pk)) if history else [],
     )
@@ -128,22 +117,11 @@ def latest_job(subject_kind: str, subject_id: object) -> Job | None:
     return Job.objects.about(subject_kind, subject_id).order_by("-created_at", "-id").first()
 
 
-def attempt_dict(attempt: JobAttempt) -> dict[str, Any]:
-    """An attempt as the API shows it."""
-    return {
-        "number": attempt.number,
-        "worker": attempt.worker,
-        "started_at": attempt.started_at,
-        "finished_at": attempt.finished_at,
-        "outcome": attempt.outcome or None,
-        "reason": attempt.reason,
-        "exit_code": attempt.exit_code,
-        "cpu_seconds": attempt.cpu_seconds,
-        "max_rss": attempt.max_rss,
-        "wall_seconds": attempt.wall_seconds,
-        "tier": attempt.tier,
-        "warm": attempt.warm,
-    }
+def kinds_in(project: Project) -> list[str]:
+    """The kinds of job that a project has had, for the filter."""
+    return list(
+        Job.objects.filter(project=project).order_by("kind").values_list("kind", flat=True).distinct()
+    )
 
 
 def process_state(kind: str) -> str:

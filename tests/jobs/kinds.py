@@ -28,7 +28,9 @@ class Sandboxed:
 
     def prepare(self, job: Job) -> SandboxPlan:
         self._mischief(job, "prepare")
-        return SandboxPlan(program=f"{PROGRAMS}:{job.spec.get('program', 'echo')}", **job.spec.get("plan", {}))
+        return SandboxPlan(
+            program=f"{PROGRAMS}:{job.spec.get('program', 'echo')}", **job.spec.get("plan", {})
+        )
 
     def started(self, job: Job) -> None:
         self._mischief(job, "started")

@@ -244,7 +244,7 @@ def test_it_starts_warm_many_times_with_number_libraries_and_threads(tmp_path: P
         for number in range(40):
             began = time.monotonic()
             handle = executor.start(SandboxPlan(program=f"{PROGRAMS}:libraries"), tmp_path / str(number))
-            until(lambda: handle.poll(0.5) or handle.started)
+            until(lambda handle=handle: handle.poll(0.5) or handle.started)
             waits.append(time.monotonic() - began)
             assert handle.wait(60) is not None
             report = handle.report()

@@ -58,7 +58,13 @@ def test_it_runs_a_job_to_its_end(
     assert done.result["files"] == ["copy.txt"]
     assert done.started_at is not None
     assert events_of(job) == ["queued", "starting", "running", "succeeded"]
-    assert [len(ledger[step]) for step in ("prepare", "started", "collect", "complete", "ended")] == [1, 1, 1, 1, 0]
+    assert [len(ledger[step]) for step in ("prepare", "started", "collect", "complete", "ended")] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
     attempt = done.attempts.get()
     assert (attempt.outcome, attempt.exit_code) == ("succeeded", 0)
     assert attempt.wall_seconds is not None

@@ -1,0 +1,231 @@
+"""REST: list, fetch, read the log of, and cancel jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api_base import ProjectAPIView
+from apps.jobs import logs, queries
+from apps.jobs.access import get_editable_job, get_visible_job
+from apps.jobs.actions import request_cancel
+from apps.jobs.models import Job, JobAttempt
+from apps.jobs.states import JobState
+from foundation.api import api_path
+from foundation.errors import Invalid
+from foundation.pagination import KeysetPagination
+
+
+class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
+    """One try at a job and what it used (seconds and bytes)."""
+
+    outcome = serializers.CharField(allow_null=True)
+
+    class Meta:
+        model = JobAttempt
+        fields = [
+            "number",
+            "worker",
+            "started_at",
+            "finished_at",
+            "outcome",
+            "reason",
+            "error_code",
+            "exit_code",
+            "cpu_seconds",
+            "max_rss",
+            "wall_seconds",
+            "tier",
+            "warm",
+        ]
+
+    def to_representation(self, instance: JobAttempt) -> dict[str, Any]:
+        """An attempt that still runs has no outcome."""
+        shown = super().to_representation(instance)
+        shown["outcome"] = shown["outcome"] or None
+        return shown
+
+
+class SubjectSerializer(serializers.Serializer[Any]):
+    """The object a job is about."""
+
+    kind = serializers.CharField()
+    id = serializers.CharField()
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """What the job's code last reported. fraction: 0 to 1, null when the total is unknown."""
+
+    step = serializers.FloatField(allow_null=True)
+    total = serializers.FloatField(allow_null=True)
+    message = serializers.CharField()
+    fraction = serializers.FloatField(allow_null=True)
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A job. started_at: the first line of user code, where there is any."""
+
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+    subject = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    parent = serializers.UUIDField(source="parent_id", allow_null=True)
+    reason = serializers.CharField()
+
+    class Meta:
+        model = Job
+        fields = [
+            "id",
+            "kind",
+            "title",
+            "state",
+            "subject",
+            "created_by",
+            "parent",
+            "queue",
+            "priority",
+            "progress",
+            "reason",
+            "error_code",
+            "timeout_seconds",
+            "cancel_requested_at",
+            "created_at",
+            "queued_at",
+            "started_at",
+            "finished_at",
+        ]
+
+    @extend_schema_field(SubjectSerializer(allow_null=True))
+    def get_subject(self, job: Job) -> dict[str, str] | None:
+        """The object that the job is about."""
+        return {"kind": job.subject_kind, "id": job.subject_id} if job.subject_kind else None
+
+    @extend_schema_field(ProgressSerializer)
+    def get_progress(self, job: Job) -> dict[str, Any]:
+        """How far it is."""
+        found = queries.progress_of(job)
+        return {
+            "step": found.step,
+            "total": found.total,
+            "message": found.message,
+            "fraction": found.fraction,
+        }
+
+
+class JobDetailSerializer(JobSerializer):
+    """A job with its attempts and result."""
+
+    attempts = AttemptSerializer(many=True)
+    result = serializers.JSONField(allow_null=True)
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "attempts", "result"]
+
+
+class LogSerializer(serializers.Serializer[Any]):
+    """A piece of a log. next_offset: bytes, to be asked for next; complete: nothing will follow."""
+
+    text = serializers.CharField()
+    offset = serializers.IntegerField()
+    next_offset = serializers.IntegerField()
+    complete = serializers.BooleanField()
+    attempt = serializers.IntegerField()
+
+
+def whole_number(request: Any, name: str, default: int | None) -> int | None:
+    """A query parameter as a number. Raises Invalid "request.invalid"."""
+    raw = request.query_params.get(name) if hasattr(request, "query_params") else request.GET.get(name)
+    if raw is None or raw == "":
+        return default
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 15:
+        raise Invalid("request.invalid", f"{name} is a whole number, 0 or more.", {name: raw[:40]})
+    return int(raw)
+
+
+class JobList(ProjectAPIView):
+    """The jobs of a project, newest first."""
+
+    order_fields = ("created_at", "queued_at")
+    default_order = ("-created_at",)
+
+    @extend_schema(
+        operation_id="jobs_list",
+        summary="List the jobs of a project",
+        parameters=[
+            OpenApiParameter("state", str, many=True, enum=JobState.values, description="May be repeated."),
+            OpenApiParameter("kind", str, description="As in datasets.ingest."),
+            OpenApiParameter("q", str, description="Searches the title."),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("order_by", str, enum=["created_at", "-created_at", "queued_at", "-queued_at"]),
+        ],
+        responses=JobSerializer(many=True),
+    )
+    def get(self, request: Request, project: str) -> Response:
+        """List them."""
+        asked = request.query_params
+        states = [part for value in asked.getlist("state") for part in value.split(",") if part]
+        found = queries.jobs_of(self.project, states=states, kind=asked.get("kind", ""), q=asked.get("q", ""))
+        paginator = KeysetPagination()
+        page = paginator.paginate_queryset(found, request, view=self)
+        return paginator.get_paginated_response(JobSerializer(page, many=True).data)
+
+
+class JobDetail(ProjectAPIView):
+    """One job."""
+
+    @extend_schema(operation_id="jobs_read", summary="Fetch a job", responses=JobDetailSerializer)
+    def get(self, request: Request, project: str, job: str) -> Response:
+        """Fetch it with its attempts."""
+        return Response(JobDetailSerializer(get_visible_job(self.actor, self.project, job)).data)
+
+
+class JobLogs(ProjectAPIView):
+    """The log of a job."""
+
+    @extend_schema(
+        operation_id="jobs_logs",
+        summary="Read a job's log from a byte offset",
+        parameters=[
+            OpenApiParameter("offset", int, description="Bytes; default 0."),
+            OpenApiParameter("attempt", int, description="Default: the latest."),
+        ],
+        responses=LogSerializer,
+    )
+    def get(self, request: Request, project: str, job: str) -> Response:
+        """Read a piece of it."""
+        found = get_visible_job(self.actor, self.project, job)
+        chunk = logs.read_log(
+            found,
+            offset=whole_number(request, "offset", 0) or 0,
+            attempt=whole_number(request, "attempt", None),
+        )
+        return Response(LogSerializer(chunk).data)
+
+
+class JobCancel(ProjectAPIView):
+    """Ask a job to stop."""
+
+    @extend_schema(
+        operation_id="jobs_cancel",
+        summary="Ask a job to stop",
+        request=None,
+        responses={200: JobDetailSerializer, 409: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, project: str, job: str) -> Response:
+        """A waiting job is cancelled at once, a running one becomes stopping."""
+        found = request_cancel(job=get_editable_job(self.actor, self.project, job), actor=self.actor)
+        return Response(JobDetailSerializer(found).data)
+
+
+_JOB = r"jobs/(?P<job>[^/]+)"
+api_urlpatterns = [
+    api_path(r"jobs", JobList.as_view(), name="jobs"),
+    api_path(rf"{_JOB}/logs", JobLogs.as_view(), name="job-logs"),
+    api_path(rf"{_JOB}/cancel", JobCancel.as_view(), name="job-cancel"),
+    api_path(_JOB, JobDetail.as_view(), name="job"),
+]

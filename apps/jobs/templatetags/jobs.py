@@ -1,0 +1,23 @@
+"""``{% load jobs %}``: what a template that embeds a job needs beside the job itself."""
+
+from __future__ import annotations
+
+from django import template
+
+from apps.jobs.models import Job
+from apps.jobs.pages import LogPane
+from apps.jobs.queries import JobSummary, job_summary
+
+register = template.Library()
+
+
+@register.simple_tag
+def summary_of(job: Job) -> JobSummary:
+    """The job at a glance: {% summary_of job as summary %}."""
+    return job_summary(job)
+
+
+@register.simple_tag
+def log_pane(job: Job, attempt: int | str | None = None) -> LogPane:
+    """The log of a job: {% log_pane job as pane %}. Without an attempt (or with an absent variable) the latest."""
+    return LogPane.build(job, attempt=int(attempt) if attempt else None)
