@@ -1,0 +1,190 @@
+"""What the pages show: context objects that a page and its live fragment share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.models import Project
+from apps.datasets import charts, queries
+from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.queries import DatasetSummary
+from apps.datasets.states import VersionState
+from apps.jobs.queries import Progress, progress_of
+from apps.lineage import queries as lineage
+from apps.lineage.states import NodeKind
+from foundation.ui.listing import Listing, list_page
+
+ORDERS = {"name": "name", "updated": "updated_at", "created": "created_at"}
+VERSION_ORDERS = {"number": "number", "rows": "rows", "size": "bytes", "created": "created_at"}
+COLUMNS_PER_PAGE = 100
+# What to do about a failure, by its code.
+ADVICE = {
+    "dataset.no_header": "Say below whether the file has a header, and read it again.",
+    "dataset.unreadable": "Mend the file and upload it as the next version, or read this one again with other settings.",
+    "dataset.too_large": "Split the table, or upload it as Parquet.",
+    "dataset.no_rows": "Upload a file with at least one row below its header.",
+    "job.memory_limit": "Split the table, or upload it as Parquet, which needs less memory to read.",
+    "job.cancelled": "Read it again whenever you like: the upload is kept.",
+}
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """The list of a project's datasets, or of its trash."""
+
+    listing: Listing
+    rows: list[DatasetSummary]
+    trashed: bool
+    live: bool
+
+    @classmethod
+    def build(cls, request: HttpRequest, project: Project, *, trashed: bool = False) -> ListPage:
+        """From the URL's q and order."""
+        found = queries.datasets_of(project, q=request.GET.get("q", ""), trashed=trashed)
+        total = queries.datasets_of(project, trashed=trashed).count()
+        listing = list_page(request, found, orders=ORDERS, default="-updated", total=total)
+        rows = queries.summaries(listing.rows)
+        live = any(row.latest is not None and row.latest.state == VersionState.PENDING for row in rows)
+        return cls(listing, rows, trashed, live)
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """One dataset with its versions."""
+
+    summary: DatasetSummary
+    listing: Listing
+    stops: list[dict[str, Any]]
+    trashed_versions: int
+    live: bool
+
+    @classmethod
+    def build(cls, request: HttpRequest, dataset: Dataset) -> DatasetPage:
+        """The versions as the URL orders them; `?trashed=1` shows those in the trash."""
+        trashed = request.GET.get("trashed") == "1"
+        versions = queries.versions_of(dataset, trashed=trashed)
+        listing = list_page(request, versions, orders=VERSION_ORDERS, default="-number")
+        summary = queries.summary_of(dataset)
+        return cls(
+            summary=summary,
+            listing=listing,
+            stops=line_of(summary.ready or summary.latest),
+            trashed_versions=queries.versions_of(dataset, trashed=True).count(),
+            live=any(version.state == VersionState.PENDING for version in listing.rows),
+        )
+
+
+@dataclass(frozen=True)
+class ColumnRow:
+    """One column of a version's overview."""
+
+    index: int
+    profile: dict[str, Any]
+    missing: float
+    counts: list[int]
+    labels: list[str]
+    common: str
+
+    @classmethod
+    def of(cls, index: int, profile: dict[str, Any]) -> ColumnRow:
+        """From a column's profile."""
+        histogram = profile.get("histogram") or {}
+        counts, edges = list(histogram.get("counts", [])), list(histogram.get("edges", []))
+        labels = [f"{_edge(a)} to {_edge(b)}" for a, b in zip(edges, edges[1:], strict=False)]
+        if not counts:
+            frequent = charts.frequent(profile)
+            counts, labels = [count for _, count in frequent], [label for label, _ in frequent]
+        top = profile.get("top") or []
+        common = charts.word_of(top[0]["value"]) if top and profile["type"] in ("string", "boolean") else ""
+        return cls(index, profile, profile["missing"] / max(1, profile["count"]), counts, labels, common)
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """One version on one of its tabs."""
+
+    version: DatasetVersion
+    tab: str
+    stops: list[dict[str, Any]]
+    progress: Progress | None = None
+    advice: str = ""
+    columns: list[ColumnRow] = field(default_factory=list)
+    column_total: int = 0
+    next_columns: int | None = None
+    previous_columns: int | None = None
+    preview: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] | None = None
+    figure: dict[str, Any] | None = None
+    graph: Any = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the version is still being read."""
+        return self.version.state == VersionState.PENDING
+
+    @property
+    def poll_url(self) -> str:
+        """Where the live part comes from."""
+        version = self.version
+        return reverse("datasets:version-live", args=[version.project.slug, version.dataset.name, version.number])
+
+    @classmethod
+    def build(cls, request: HttpRequest, version: DatasetVersion, tab: str) -> VersionPage:
+        """What the tab needs and no more."""
+        known: dict[str, Any] = {"stops": line_of(version), "advice": ADVICE.get(version.error_code, "")}
+        if version.job is not None and version.state == VersionState.PENDING:
+            known["progress"] = progress_of(version.job)
+        profile = queries.profile_of(version) if version.is_ready else None
+        if tab == "lineage":
+            known["graph"] = graph_of(version)
+        elif profile is not None and tab == "overview":
+            start = _page_of(request, len(profile.columns))
+            shown = profile.columns[start : start + COLUMNS_PER_PAGE]
+            known["columns"] = [ColumnRow.of(start + index, column) for index, column in enumerate(shown)]
+            known["column_total"] = len(profile.columns)
+            known["next_columns"] = start + COLUMNS_PER_PAGE if start + COLUMNS_PER_PAGE < len(profile.columns) else None
+            known["previous_columns"] = max(0, start - COLUMNS_PER_PAGE) if start else None
+        elif profile is not None and tab == "preview":
+            known["preview"] = profile.preview
+        elif profile is not None and tab == "columns":
+            wanted = request.GET.get("column", "")
+            chosen = next((c for c in profile.columns if c["name"] == wanted), profile.columns[0])
+            known["chosen"], known["figure"] = chosen, charts.column_figure(chosen)
+            known["columns"] = [ColumnRow.of(index, column) for index, column in enumerate(profile.columns)]
+        return cls(version=version, tab=tab, **known)
+
+
+def line_of(version: DatasetVersion | None) -> list[dict[str, Any]]:
+    """The lineage line of a version, for components/lineage.html."""
+    if version is None:
+        return []
+    stops = lineage.line(kind=NodeKind.DATASET_VERSION, key=version.pk)
+    return [
+        {
+            "kind": stop.kind, "title": stop.first.title, "url": stop.first.url, "state": stop.first.state,
+            "current": stop.first.focus, "more": stop.more,
+        }
+        for stop in stops
+    ]  # fmt: skip
+
+
+def graph_of(version: DatasetVersion) -> Any:
+    """The whole graph around a version, None when it has no node."""
+    from apps.lineage.models import Node
+
+    start = Node.objects.filter(kind=NodeKind.DATASET_VERSION, key=str(version.pk)).first()
+    return lineage.graph(version.project, start=start) if start is not None else None
+
+
+def _page_of(request: HttpRequest, total: int) -> int:
+    text = request.GET.get("from", "")
+    start = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
+    return start if start < total else 0
+
+
+def _edge(value: Any) -> str:
+    return value[:10] if isinstance(value, str) else charts.word_of(value)
