@@ -45,9 +45,9 @@ def parse(reference: object) -> tuple[str, str, int]:
 def resolve(project: Project, reference: object) -> Source:
     """The model version that the reference names now. Raises Invalid for another form, and the registry's
     NotFound for an unknown model, version or alias."""
+    name, alias, number = parse(reference)
     from apps.registry.queries import version_for_deployment
 
-    name, alias, number = parse(reference)
     version = version_for_deployment(project, name, alias=alias, number=number)
     return Source(str(reference), name, version.number, version.id, alias, version.prefix)
 

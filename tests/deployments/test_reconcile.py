@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters.serving.fake import FakeServer
 
+from adapters.serving.fake import FakeServer
 from apps.accounts.models import Project, Team
 from apps.deployments import reports
 from apps.deployments.models import Deployment, Revision
