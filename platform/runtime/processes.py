@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.config import Config, load
+from runtime.errors import RuntimeFault
 from runtime.home import Home
 
 QUIET = {  # no connection leaves the machine unless asked
@@ -60,11 +61,16 @@ def main(arguments: list[str]) -> int:
     config = _configured(service, arguments[1:])
     os.environ.update({**QUIET, "PYTHONUTF8": "1"})
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "atelier.settings")
-    if service.django:
-        import django
+    from foundation.errors import AtelierError
 
-        django.setup()
-    _function(service.target)(config)
+    try:
+        if service.django:
+            import django
+
+            django.setup()
+        _function(service.target)(config)
+    except AtelierError as error:
+        raise RuntimeFault(error.message) from error
     return 0
 
 

@@ -25,6 +25,12 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_PORT": "port to listen on, as --port (default 8000)",
     "ATELIER_WORKERS": "slots of the worker, as --workers (default 2)",
     "ATELIER_DATABASE_POOL": "most connections of one process to the database (default 10)",
+    "ATELIER_QUEUES": "queues that this worker serves, separated by commas (default cpu)",
+    "ATELIER_LEASE_SECONDS": "a worker silent for so long has lost its jobs (default 45)",
+    "ATELIER_GRACE_SECONDS": "from SIGTERM to SIGKILL of a job's child (default 10)",
+    "ATELIER_DRAIN_SECONDS": "how long a stopping worker lets its jobs finish (default 4)",
+    "ATELIER_INTERNAL_URL": "address of web as jobs reach it, where it is not this machine (http://web:8000)",
+    "ATELIER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "ATELIER_DEBUG": "1 shows tracebacks in pages: for development, never where others can reach it",
     "ATELIER_CHROMIUM": "path of the Chromium that browser tests drive",
 }
