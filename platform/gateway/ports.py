@@ -163,6 +163,51 @@ class AdoptModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingRef:
+    """A project as MLflow knows it: its workspace and the id of its Default experiment."""
+
+    workspace: str
+    default_experiment: str
+
+
+class TrackingProject(Protocol):
+    """The project's place in MLflow, made when it is missing."""
+
+    async def __call__(self, project: ProjectRef) -> TrackingRef: ...
+
+
+class JobDecides(Protocol):
+    """Whether a run's state is decided by a job of the studio, not by MLflow's clients."""
+
+    async def __call__(self, project: ProjectRef, run_id: str) -> bool: ...
+
+
+class GuardModel(Protocol):
+    """Called before a client deletes or renames a registered model, or deletes a version of it. Raises
+    Forbidden with the reason when something in the studio stands on it (a protected alias, a deployment)."""
+
+    async def __call__(
+        self, caller: Caller, project: ProjectRef, name: str, *, version: int | None = None
+    ) -> None: ...
+
+
+class ObserveModel(Protocol):
+    """Tell the studio that a client deleted a registered model (`deleted`), one version of it (`deleted`
+    with `version`), renamed it (`new_name`), or moved an alias. Idempotent."""
+
+    async def __call__(
+        self,
+        caller: Caller,
+        project: ProjectRef,
+        name: str,
+        *,
+        version: int | None = None,
+        new_name: str | None = None,
+        deleted: bool = False,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All ports together, made once by `atelier` and handed to the gateway."""
 
@@ -173,3 +218,7 @@ class Ports:
     adopt_run: AdoptRun
     observe_run: ObserveRun
     adopt_model: AdoptModel
+    tracking_project: TrackingProject
+    job_decides: JobDecides
+    guard_model: GuardModel
+    observe_model: ObserveModel

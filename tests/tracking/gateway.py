@@ -1,0 +1,126 @@
+"""The gateway's ports as dictionaries, and a way to serve an ASGI application for real."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import uvicorn
+
+from foundation.errors import Forbidden, NotFound, Unauthenticated
+from gateway.app import Gateway
+from gateway.ports import Caller, Credentials, ProjectRef, TrackingRef
+
+USER = uuid4()
+
+
+@dataclass
+class FakePorts:
+    """What the gateway asks of the apps, and what it told them."""
+
+    callers: dict[str, Caller] = field(default_factory=dict)
+    projects: dict[str, UUID] = field(default_factory=dict)
+    tracking: dict[UUID, TrackingRef] = field(default_factory=dict)
+    job_runs: dict[UUID, str] = field(default_factory=dict)
+    decided: set[str] = field(default_factory=set)
+    guarded: set[str] = field(default_factory=set)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    broken: bool = False
+
+    async def authenticate(self, credentials: Credentials) -> Caller:
+        caller = self.callers.get(credentials.token or credentials.session_key or "")
+        if caller is None:
+            raise Unauthenticated("auth.required", "Send a token.")
+        return caller
+
+    async def resolve_project(self, caller: Caller, slug: str, *, write: bool) -> ProjectRef:
+        project_id = self.projects.get(slug)
+        if project_id is None or caller.project_id not in (None, project_id):
+            raise NotFound("project.not_found", "There is no such project, or it is not yours.")
+        if write and caller.scope != "write":
+            raise Forbidden("token.read_only", "This token may only read.")
+        return ProjectRef(id=project_id, slug=slug, team_id=uuid4(), editable=caller.scope == "write")
+
+    async def tracking_project(self, project: ProjectRef) -> TrackingRef:
+        return self.tracking[project.id]
+
+    async def job_run(self, caller: Caller) -> str | None:
+        return self.job_runs.get(caller.job_id) if caller.job_id else None
+
+    async def job_decides(self, project: ProjectRef, run_id: str) -> bool:
+        return run_id in self.decided
+
+    async def guard_model(
+        self, caller: Caller, project: ProjectRef, name: str, *, version: int | None = None
+    ) -> None:
+        if name in self.guarded:
+            raise Forbidden("model.protected", f"{name} is in production.")
+
+    async def adopt_run(self, caller: Caller, project: ProjectRef, run_id: str, **more: Any) -> None:
+        self._tell("run", run_id, more)
+
+    async def observe_run(self, caller: Caller, project: ProjectRef, run_id: str, *, status: str) -> None:
+        self._tell("status", run_id, status)
+
+    async def adopt_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
+        self._tell("model", name, more)
+
+    async def observe_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
+        self._tell("changed", name, more)
+
+    def _tell(self, *news: Any) -> None:
+        if self.broken:
+            raise RuntimeError("the database is away")
+        self.told.append(news)
+
+
+def ports_for(**projects: UUID) -> FakePorts:
+    """Ports with a writer, a reader, a bound token and a browser session."""
+    ports = FakePorts(projects=dict(projects))
+    ports.callers = {
+        "atl_write": Caller(USER, "ada", "write"),
+        "atl_read": Caller(USER, "bob", "read"),
+        "session": Caller(USER, "eve", "write", is_session=True),
+        "atl_bound": Caller(USER, "fox", "write", project_id=next(iter(projects.values()))),
+    }
+    return ports
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    """Stands where Django would be."""
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b"django"})
+
+
+def front(proxy: Any) -> Gateway:
+    """The gateway's front with nothing behind it but MLflow."""
+    return Gateway(django=nothing, mlflow=proxy)
+
+
+@contextmanager
+def served(app: Any, *, uds: str | None = None) -> Iterator[str]:
+    """Serve an ASGI application in a thread; yields its URL (or the socket's path)."""
+    listener = socket.socket(socket.AF_UNIX if uds else socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(uds or ("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start in time"
+        time.sleep(0.01)
+    try:
+        yield uds or f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
