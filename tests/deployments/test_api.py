@@ -119,7 +119,8 @@ def test_a_deployment_follows_its_alias_once(studio: Any, source: Any, deploymen
     deployment.refresh_from_db()
     source("churn@production", 5)
     made = follow_alias(actor=studio.actor(studio.owner), deployment=deployment)
-    assert made is not None and made.model_label == "churn/5"
+    assert made is not None
+    assert made.model_label == "churn/5"
     assert follow_alias(actor=studio.actor(studio.owner), deployment=deployment) is None
 
 

@@ -67,7 +67,8 @@ def test_the_try_form_predicts_and_the_inference_has_a_page(
 ) -> None:
     client = studio.client(studio.viewer)
     form = client.get(studio.url("/churn/try")).content.decode()
-    assert 'value="42"' in form and 'value="Spain"' in form
+    assert 'value="42"' in form
+    assert 'value="Spain"' in form
     page = client.post(studio.url("/churn/try"), {"c0": "40", "c1": "2.5", "c2": ""}).content.decode()
     assert "42.5" in page
     [recorded] = list_inferences(deployment).items

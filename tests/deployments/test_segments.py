@@ -103,7 +103,8 @@ def test_what_is_still_in_the_spool_is_read_too(deployment: Deployment, spool: P
     assert count_inferences(deployment) == 10
     assert ids(deployment) == sorted((UUID(x["id"]) for x in first + second), reverse=True)
     found = get_inference(deployment, UUID(second[0]["id"]))
-    assert found is not None and found.features["Age"] == 100
+    assert found is not None
+    assert found.features["Age"] == 100
     writer.rotate(everything=True)
 
 
