@@ -79,6 +79,16 @@ def submit(
     return job
 
 
+def ring_later(job_id: uuid.UUID | str, *, seconds: float) -> None:
+    """Ring once more for a job that still waits, after a while."""
+    with transaction.atomic():
+        waiting = Job.objects.filter(pk=job_id, state=JobState.QUEUED).values_list("queue", flat=True).first()
+        if waiting is not None:
+            Outbox.objects.create(
+                job_id=job_id, queue=waiting, due_at=Now() + datetime.timedelta(seconds=seconds)
+            )
+
+
 def request_cancel(*, job: Job, actor: Actor = SYSTEM, reason: str = "") -> Job:
     """Ask a job to stop. A waiting one is cancelled at once; a held one becomes *stopping* until its
     supervisor has ended the child. Asking twice changes nothing.

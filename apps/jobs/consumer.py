@@ -20,12 +20,12 @@ RESTART_SECONDS = 2.0
 
 
 class Consumer:
-    """Consumes the given queues with `slots` threads."""
+    """Consumes the given queues with `threads` threads."""
 
-    def __init__(self, app: Celery, queues: list[str], slots: int) -> None:
+    def __init__(self, app: Celery, queues: list[str], threads: int) -> None:
         self.app = app
         self.queues = queues
-        self.slots = slots
+        self.threads = threads
         self._controller: Any = None
         self._thread: threading.Thread | None = None
         self._started_at = 0.0
@@ -42,7 +42,7 @@ class Consumer:
             self._controller = self.app.WorkController(
                 app=self.app,
                 pool="threads",
-                concurrency=self.slots,
+                concurrency=self.threads,
                 queues=[queue_name(queue) for queue in self.queues],
                 loglevel="WARNING",
                 without_heartbeat=True,

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from apps.jobs import rules
@@ -67,6 +68,21 @@ def process_state(kind: str, generation: str = "") -> str:
         return "not started"
     limit = Now() - datetime.timedelta(seconds=max(rules.LEASE, 15.0))
     return "ready" if rows.filter(heartbeat_at__gte=limit).exists() else "silent"
+
+
+def living() -> QuerySet[Worker]:
+    """Workers that give signs of life and take work."""
+    return Worker.objects.filter(
+        kind="worker",
+        draining=False,
+        stopped_at__isnull=True,
+        heartbeat_at__gte=Now() - datetime.timedelta(seconds=rules.LEASE),
+    )
+
+
+def living_workers() -> int:
+    """How many there are."""
+    return living().count()
 
 
 def forget_old() -> int:

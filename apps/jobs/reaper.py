@@ -8,10 +8,10 @@ import logging
 from django.db.models import Q, Sum
 from django.db.models.functions import Now
 
-from apps.jobs import rules
+from apps.jobs import nodes, rules
 from apps.jobs.actions import nudge
 from apps.jobs.attempts import EXPIRED, Ending, finish
-from apps.jobs.models import Job, Outbox, Worker
+from apps.jobs.models import Job, Outbox
 from apps.jobs.states import ACTIVE, JobState, Outcome
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,7 @@ def sweep(*, overdue: float = rules.OVERDUE) -> int:
     """Put a new doorbell into the outbox for work that has waited `overdue` seconds although a slot is
     free: its message was lost. Returns how many. One ring is enough to wake a slot: a worker goes on with
     whatever else waits."""
-    alive = Worker.objects.filter(
-        kind="worker",
-        draining=False,
-        stopped_at__isnull=True,
-        heartbeat_at__gte=Now() - datetime.timedelta(seconds=rules.LEASE),
-    )
-    slots = alive.aggregate(n=Sum("slots"))["n"] or 0
+    slots = nodes.living().aggregate(n=Sum("slots"))["n"] or 0
     free = slots - Job.objects.filter(state__in=ACTIVE).count()
     if free <= 0:
         return 0

@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 from adapters.executors.confine import hide_process
 from adapters.executors.local import LocalExecutor
 from apps.jobs import nodes, rules
+from apps.jobs.actions import ring_later
 from apps.jobs.consumer import Consumer
 from apps.jobs.doorbell import make_celery
 from apps.jobs.heart import Heart
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LOOK_AHEAD = 10
+# How long a ring waits for a slot that is just about to be free.
+HOLD_SECONDS = 0.5
 
 
 class Slots:
@@ -49,9 +52,9 @@ class Slots:
 
     def answer(self, job_id: str | None) -> None:
         """A doorbell: run that job, then whatever waits. Never raises: the row stays, somebody tries again."""
-        # Celery has as many threads as there are slots; a helper's thread may hold one for a moment.
-        if not self._free.acquire(timeout=1.0):
-            return  # the slot that is busy will look for more when it has finished
+        if not self._free.acquire(timeout=HOLD_SECONDS):
+            self._pass_on(job_id)
+            return
         try:
             if job_id is not None:
                 self.supervisor.run(job_id)
@@ -61,6 +64,17 @@ class Slots:
         finally:
             connection.close()
             self._free.release()
+
+    def _pass_on(self, job_id: str | None) -> None:
+        """No slot is free. Ours look for more work when they finish, so the ring may be dropped; but where
+        there are other workers, one of them may be idle and has to hear it."""
+        try:
+            if job_id is not None and nodes.living_workers() > 1:
+                ring_later(job_id, seconds=HOLD_SECONDS)
+        except Exception as error:
+            logger.warning("a ring could not be passed on: %s: %s", type(error).__name__, error)
+        finally:
+            connection.close()
 
     def help_yourself(self) -> None:
         """Look for work without a ring."""
@@ -176,7 +190,9 @@ def _serve(
     supervisor = Supervisor(name, executor, heart, Path(config.attempts_dir), memory_for_a_job())
     slots = Slots(supervisor, queues, config.slots)
     watchman = Watchman(slots)
-    celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots)
+    # One thread more than slots: Celery looks at the broker only while a thread of its own is free, and would
+    # otherwise notice a ring up to a second late when the last slot is about to finish.
+    celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots + 1)
     heart.start()
     celery.start()
     watchman.start()
