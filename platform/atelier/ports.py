@@ -263,7 +263,7 @@ async def adopt_model(
     """A client made a registered model or a version of one."""
 
     def work() -> None:
-        from apps.registry.actions import adopt_model as adopt
+        from apps.registry.adoption import adopt_model as adopt
 
         adopt(actor=actor_of(caller), project=_project(project), name=name, version=version, run_id=run_id)
 
@@ -293,39 +293,33 @@ async def job_decides(project: ProjectRef, run_id: str) -> bool:
     return bool(await in_thread(work)())
 
 
-async def guard_model(caller: Caller, project: ProjectRef, name: str, *, version: int | None = None) -> None:
-    """Refuse that a client deletes or renames a model which the studio stands on."""
-
-    def work() -> None:
-        from apps.registry.actions import guard_model as guard
-
-        guard(project=_project(project), name=name, version=version)
-
-    await in_thread(work)()
-
-
-async def observe_model(
+async def change_model(
     caller: Caller,
     project: ProjectRef,
     name: str,
     *,
     version: int | None = None,
     new_name: str | None = None,
-    deleted: bool = False,
-) -> None:
-    """A client deleted or renamed a registered model, or changed its aliases."""
+) -> bool:
+    """A client renames or deletes a registered model, or deletes one version."""
+
+    def work() -> bool:
+        from apps.registry.adoption import change_by_client
+
+        return change_by_client(
+            actor=actor_of(caller), project=_project(project), name=name, version=version, new_name=new_name
+        )
+
+    return bool(await in_thread(work)())
+
+
+async def observe_model(caller: Caller, project: ProjectRef, name: str) -> None:
+    """A client changed the aliases of a registered model."""
 
     def work() -> None:
-        from apps.registry.actions import observe_model as observe
+        from apps.registry.adoption import observe_model as observe
 
-        observe(
-            actor=actor_of(caller),
-            project=_project(project),
-            name=name,
-            version=version,
-            new_name=new_name,
-            deleted=deleted,
-        )
+        observe(actor=actor_of(caller), project=_project(project), name=name)
 
     await in_thread(work)()
 
@@ -342,6 +336,6 @@ def make_ports() -> Ports:
         adopt_model=adopt_model,
         tracking_project=tracking_project,
         job_decides=job_decides,
-        guard_model=guard_model,
+        change_model=change_model,
         observe_model=observe_model,
     )

@@ -182,18 +182,11 @@ class JobDecides(Protocol):
     async def __call__(self, project: ProjectRef, run_id: str) -> bool: ...
 
 
-class GuardModel(Protocol):
-    """Called before a client deletes or renames a registered model, or deletes a version of it. Raises
-    Forbidden with the reason when something in the studio stands on it (a protected alias, a deployment)."""
-
-    async def __call__(
-        self, caller: Caller, project: ProjectRef, name: str, *, version: int | None = None
-    ) -> None: ...
-
-
-class ObserveModel(Protocol):
-    """Tell the studio that a client deleted a registered model (`deleted`), one version of it (`deleted`
-    with `version`), renamed it (`new_name`), or moved an alias. Idempotent."""
+class ChangeModel(Protocol):
+    """A client renames a registered model (`new_name`), or deletes it, or deletes one `version` of it: do it
+    in the studio, where deleting means moving to the trash. Returns False for a model that is not the
+    studio's (a prompt), which MLflow then handles itself. Raises Forbidden or Conflict with the reason when
+    something stands on it (a protected alias)."""
 
     async def __call__(
         self,
@@ -203,8 +196,14 @@ class ObserveModel(Protocol):
         *,
         version: int | None = None,
         new_name: str | None = None,
-        deleted: bool = False,
-    ) -> None: ...
+    ) -> bool: ...
+
+
+class ObserveModel(Protocol):
+    """Tell the studio that a client changed the aliases or the description of a registered model.
+    Idempotent."""
+
+    async def __call__(self, caller: Caller, project: ProjectRef, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,5 +219,5 @@ class Ports:
     adopt_model: AdoptModel
     tracking_project: TrackingProject
     job_decides: JobDecides
-    guard_model: GuardModel
+    change_model: ChangeModel
     observe_model: ObserveModel

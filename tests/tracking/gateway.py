@@ -31,6 +31,7 @@ class FakePorts:
     job_runs: dict[UUID, str] = field(default_factory=dict)
     decided: set[str] = field(default_factory=set)
     guarded: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
 
@@ -57,11 +58,19 @@ class FakePorts:
     async def job_decides(self, project: ProjectRef, run_id: str) -> bool:
         return run_id in self.decided
 
-    async def guard_model(
-        self, caller: Caller, project: ProjectRef, name: str, *, version: int | None = None
-    ) -> None:
+    async def change_model(
+        self,
+        caller: Caller,
+        project: ProjectRef,
+        name: str,
+        *,
+        version: int | None = None,
+        new_name: str | None = None,
+    ) -> bool:
         if name in self.guarded:
             raise Forbidden("model.protected", f"{name} is in production.")
+        self._tell("change", name, version, new_name)
+        return name in self.models
 
     async def adopt_run(self, caller: Caller, project: ProjectRef, run_id: str, **more: Any) -> None:
         self._tell("run", run_id, more)
@@ -72,8 +81,8 @@ class FakePorts:
     async def adopt_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
         self._tell("model", name, more)
 
-    async def observe_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
-        self._tell("changed", name, more)
+    async def observe_model(self, caller: Caller, project: ProjectRef, name: str) -> None:
+        self._tell("changed", name)
 
     def _tell(self, *news: Any) -> None:
         if self.broken:

@@ -393,3 +393,20 @@ def test_a_model_goes_to_the_trash_with_its_versions_and_frees_its_name(bench: B
         bench.tracking.rename_model(bench.project, "churn-new", "churn")
     with pytest.raises(NotFound):
         bench.tracking.restore_model(bench.project, "mark", "again")
+
+
+def test_a_version_goes_to_the_trash_with_its_aliases_and_comes_back(bench: Bench) -> None:
+    run_id = bench.run()
+    bench.log_model(run_id)
+    bench.tracking.create_model(bench.project, "churn")
+    bench.tracking.create_version(bench.project, "churn", run_id=run_id)
+    bench.tracking.set_alias(bench.project, "churn", "best", 1)
+    bench.tracking.trash_version(bench.project, "churn", 1)
+    assert [v.deleted for v in bench.tracking.versions(bench.project, "churn")] == [True]
+    assert bench.tracking.aliases(bench.project, "churn") == {}
+    with pytest.raises(NotFound):
+        bench.tracking.set_alias(bench.project, "churn", "best", 1)
+    bench.tracking.restore_version(bench.project, "churn", 1)
+    bench.tracking.set_alias(bench.project, "churn", "best", 1)
+    with pytest.raises(NotFound):
+        bench.tracking.trash_version(bench.project, "churn", 2)

@@ -298,7 +298,7 @@ def test_other_aliases_pass_and_the_studio_is_told(setup: Setup) -> None:
         )[0]
         == 200
     )
-    assert setup.ports.told == [("changed", "churn", {})]
+    assert setup.ports.told == [("changed", "churn")]
 
 
 def run_answer(run_id: str, tags: dict[str, str] | None = None) -> bytes:
@@ -416,6 +416,23 @@ def test_a_model_the_studio_stands_on_is_neither_renamed_nor_deleted(setup: Setu
     assert setup.ask("POST", f"{API}/registered-models/rename", body)[0] == 403
     assert setup.ask("DELETE", f"{API}/model-versions/delete", body)[0] == 403
     assert setup.stand.seen == []
+
+
+def test_the_studio_renames_and_trashes_its_models_itself(setup: Setup) -> None:
+    setup.ports.models.add("churn")
+    body = {"name": "churn", "new_name": "x y", "version": "2"}
+    assert setup.ask("DELETE", f"{API}/registered-models/delete", body)[0] == 200
+    assert setup.ask("DELETE", f"{API}/model-versions/delete", body)[0] == 200
+    assert setup.stand.seen == []
+    assert setup.ask("POST", f"{API}/registered-models/rename", body)[0] == 200
+    assert (setup.last["method"], setup.last["query"]) == ("GET", "name=x+y")
+    assert setup.ports.told == [
+        ("change", "churn", None, None),
+        ("change", "churn", 2, None),
+        ("change", "churn", None, "x y"),
+    ]
+    setup.ask("DELETE", f"{API}/registered-models/delete", {"name": "a prompt"})
+    assert setup.last["method"] == "DELETE"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from adapters.tracking.limits import TAG_LIMIT, check_key, check_value
@@ -98,6 +98,22 @@ class FakeRegistry:
         model = self._models.get((project_id, name))
         return list(reversed(model.versions)) if model else []
 
+    def trash_version(self, project_id: UUID, name: str, version: int) -> None:
+        """As the real one."""
+        self._mark_version(project_id, name, version, True)
+        model = self._model(project_id, name)
+        model.aliases = {alias: number for alias, number in model.aliases.items() if number != version}
+
+    def restore_version(self, project_id: UUID, name: str, version: int) -> None:
+        """As the real one."""
+        self._mark_version(project_id, name, version, False)
+
+    def _mark_version(self, project_id: UUID, name: str, version: int, deleted: bool) -> None:
+        model = self._models.get((project_id, name))
+        if model is None or not 1 <= version <= len(model.versions):
+            raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
+        model.versions[version - 1] = replace(model.versions[version - 1], deleted=deleted)
+
     def aliases(self, project_id: UUID, name: str) -> dict[str, int]:
         """As the real one."""
         model = self._models.get((project_id, name))
@@ -106,7 +122,7 @@ class FakeRegistry:
     def set_alias(self, project_id: UUID, name: str, alias: str, version: int) -> None:
         """As the real one."""
         model = self._models.get((project_id, name))
-        if model is None or not 1 <= version <= len(model.versions):
+        if model is None or not 1 <= version <= len(model.versions) or model.versions[version - 1].deleted:
             raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
         model.aliases[alias] = version
 

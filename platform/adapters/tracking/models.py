@@ -11,17 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# MLflow's column types -> the types of the serving contract.
-_TYPES = {
-    "integer": "integer",
-    "long": "integer",
-    "float": "number",
-    "double": "number",
-    "string": "string",
-    "boolean": "boolean",
-    "datetime": "datetime",
-}
-
 
 @dataclass(frozen=True)
 class ModelDescription:
@@ -82,11 +71,10 @@ def _columns(text: str | None) -> list[dict[str, Any]]:
         return []
     columns = []
     for position, entry in enumerate(json.loads(text)):
-        kind = str(entry.get("type", ""))
         columns.append(
             {
                 "name": str(entry.get("name", position)),
-                "type": _TYPES.get(kind, kind),
+                "type": str(entry.get("type", "")),
                 "required": bool(entry.get("required", True)),
             }
         )

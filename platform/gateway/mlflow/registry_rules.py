@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from foundation.errors import Forbidden, Invalid
 from gateway.mlflow import bodies
 from gateway.mlflow.rules import (
+    API,
     PROMPT_TAG,
     PROTECTED_ALIASES,
     TREATMENTS,
     Call,
     Treatment,
     content_of,
+    own_answer,
     tell,
 )
 from gateway.mlflow.upstream import Answer
@@ -71,40 +73,32 @@ async def create_version(call: Call) -> Answer:
 
 
 async def rename_model(call: Call) -> Answer:
-    """Another name, unless something in the studio stands on the present one."""
+    """Another name: the studio renames its model, MLflow's rows follow in the same transaction."""
     name, new_name = bodies.text(call.fields, "name"), bodies.text(call.fields, "new_name")
     call.refuse_jobs("rename models")
-    await call.ports.guard_model(call.caller, call.project, name)
-    answer = await call.forward()
-    if answer.status == 200:
-        await tell(call.ports.observe_model(call.caller, call.project, name, new_name=new_name))
-    return answer
+    if not await call.ports.change_model(call.caller, call.project, name, new_name=new_name):
+        return await call.forward()
+    target = f"{API}/registered-models/get?{urlencode({'name': new_name})}"
+    return await call.upstream.ask("GET", target, call.headers, None)
 
 
 async def delete_model(call: Call) -> Answer:
-    """Gone with all its versions, unless something in the studio stands on it."""
-    name = bodies.text(call.fields, "name")
+    """Deleting a model moves it to the studio's trash, from where it can be restored."""
     call.refuse_jobs("delete models")
-    await call.ports.guard_model(call.caller, call.project, name)
-    answer = await call.forward()
-    if answer.status == 200:
-        await tell(call.ports.observe_model(call.caller, call.project, name, deleted=True))
-    return answer
+    if await call.ports.change_model(call.caller, call.project, bodies.text(call.fields, "name")):
+        return own_answer({})
+    return await call.forward()
 
 
 async def delete_version(call: Call) -> Answer:
-    """One version gone, unless something in the studio stands on it."""
+    """Deleting a version moves it to the studio's trash."""
     name, version = bodies.text(call.fields, "name"), bodies.text(call.fields, "version")
     call.refuse_jobs("delete model versions")
     if not version.isdigit() or len(version) > 9:
         raise Invalid("tracking.bad_version", "The version must be a number.")
-    await call.ports.guard_model(call.caller, call.project, name, version=int(version))
-    answer = await call.forward()
-    if answer.status == 200:
-        await tell(
-            call.ports.observe_model(call.caller, call.project, name, version=int(version), deleted=True)
-        )
-    return answer
+    if await call.ports.change_model(call.caller, call.project, name, version=int(version)):
+        return own_answer({})
+    return await call.forward()
 
 
 def _is_prompt(model: dict[str, object]) -> bool:

@@ -176,6 +176,29 @@ class SqlRegistry:
             for row in fetch_all(_VERSIONS, [workspace_name(project_id), name])
         ]
 
+    def trash_version(self, project_id: UUID, name: str, version: int) -> None:
+        """Hide a version from every client, as MLflow's own deletion does, but keep what it says; its
+        aliases go. Raises NotFound."""
+        self._version_stage(project_id, name, version, DELETED_STAGE)
+        execute(
+            "DELETE FROM mlflow.registered_model_aliases WHERE workspace = %s AND name = %s AND version = %s",
+            [workspace_name(project_id), name, version],
+        )
+
+    def restore_version(self, project_id: UUID, name: str, version: int) -> None:
+        """Show a version again. Raises NotFound."""
+        self._version_stage(project_id, name, version, "None")
+
+    @staticmethod
+    def _version_stage(project_id: UUID, name: str, version: int, stage: str) -> None:
+        changed = execute(
+            "UPDATE mlflow.model_versions SET current_stage = %s, last_updated_time = %s"
+            " WHERE workspace = %s AND name = %s AND version = %s",
+            [stage, millis(), workspace_name(project_id), name, version],
+        )
+        if not changed:
+            raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
+
     def aliases(self, project_id: UUID, name: str) -> dict[str, int]:
         """Alias -> version number."""
         rows = fetch_all(
