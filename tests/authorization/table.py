@@ -17,6 +17,17 @@ API: dict[str, dict[str, str]] = {
     _P: {"GET": _V, "PATCH": _M, "DELETE": _O},
     f"{_P}/restore": {"POST": _O},
     f"{_P}/lineage": {"GET": _V},
+    f"{_P}/jobs": {"GET": _V},
+    f"{_P}/jobs/{{job}}": {"GET": _V},
+    f"{_P}/jobs/{{job}}/logs": {"GET": _V},
+    f"{_P}/jobs/{{job}}/cancel": {"POST": _C},
 }
 
-PAGES: dict[str, dict[str, str]] = {}
+PAGES: dict[str, dict[str, str]] = {
+    "p/{project}/jobs/": {"GET": _V},
+    "p/{project}/jobs/{job}/": {"GET": _V},
+    "p/{project}/jobs/{job}/progress": {"GET": _V},
+    "p/{project}/jobs/{job}/log": {"GET": _V},
+    "p/{project}/jobs/{job}/log/download": {"GET": _V},
+    "p/{project}/jobs/{job}/cancel": {"POST": _C},
+}
