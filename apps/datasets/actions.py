@@ -34,6 +34,8 @@ from foundation.names import check_name, check_text
 from foundation.tasks import UserError
 
 INGEST = "datasets.ingest"
+# Words that stand where a dataset's name stands in addresses.
+RESERVED = frozenset({"new"})
 T = TypeVar("T")
 
 
@@ -50,7 +52,7 @@ def create_dataset(
 
     Raises Invalid for a bad name or option, Conflict "dataset.exists" for a name in use; then nothing is made.
     """
-    name = check_name(name)
+    name = _checked_name(name)
     description = check_text(description, field="description").strip()
     chosen = _options(options)
     _refuse_taken(project, name)
@@ -133,7 +135,7 @@ def update_dataset(
     """Rename or describe; what is None stays. Raises Invalid, Conflict "dataset.exists"."""
     changed: dict[str, Any] = {}
     if name is not None and name != dataset.name:
-        changed["name"] = check_name(name)
+        changed["name"] = _checked_name(name)
         _refuse_taken(dataset.project, name)
     if description is not None:
         changed["description"] = check_text(description, field="description").strip()
@@ -292,6 +294,13 @@ def _options(given: Mapping[str, Any] | None) -> dict[str, str]:
         return checked_options(given or {})
     except UserError as error:
         raise Invalid(error.code, error.message, error.detail) from error
+
+
+def _checked_name(name: object) -> str:
+    name = check_name(name)
+    if name in RESERVED:
+        raise Invalid("name.reserved", f"'{name}' is a word of the studio's own addresses; choose another name.", {"field": "name"})
+    return name
 
 
 def _refuse_taken(project: Project, name: str) -> None:

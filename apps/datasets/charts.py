@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 
@@ -38,7 +39,7 @@ def _histogram(column: dict[str, Any], histogram: dict[str, Any]) -> dict[str, A
         "type": "bar",
         "y": counts,
         "name": column["name"],
-        "customdata": [[first, last] for first, last in zip(edges, edges[1:], strict=False)],
+        "customdata": [[first, last] for first, last in itertools.pairwise(edges)],
         "hovertemplate": "%{customdata[0]} to %{customdata[1]}<br>%{y:,} rows<extra></extra>",
     }
     layout: dict[str, Any] = {
@@ -55,8 +56,8 @@ def _histogram(column: dict[str, Any], histogram: dict[str, Any]) -> dict[str, A
         trace["hovertemplate"] = "%{x}<br>%{y:,} rows<extra></extra>"
         del trace["customdata"]
     else:
-        trace["x"] = [(first + last) / 2 for first, last in zip(edges, edges[1:], strict=False)]
-        trace["width"] = [last - first for first, last in zip(edges, edges[1:], strict=False)]
+        trace["x"] = [(first + last) / 2 for first, last in itertools.pairwise(edges)]
+        trace["width"] = [last - first for first, last in itertools.pairwise(edges)]
     return {"data": [trace], "layout": layout}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from apps.accounts.models import Project
 from apps.datasets import charts, queries
@@ -17,6 +19,7 @@ from apps.jobs.queries import Progress, progress_of
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
 from foundation.ui.listing import Listing, list_page
+from foundation.ui.values import number, percent
 
 ORDERS = {"name": "name", "updated": "updated_at", "created": "created_at"}
 VERSION_ORDERS = {"number": "number", "rows": "rows", "size": "bytes", "created": "created_at"}
@@ -40,6 +43,7 @@ class ListPage:
     rows: list[DatasetSummary]
     trashed: bool
     live: bool
+    snippet: str
 
     @classmethod
     def build(cls, request: HttpRequest, project: Project, *, trashed: bool = False) -> ListPage:
@@ -49,7 +53,7 @@ class ListPage:
         listing = list_page(request, found, orders=ORDERS, default="-updated", total=total)
         rows = queries.summaries(listing.rows)
         live = any(row.latest is not None and row.latest.state == VersionState.PENDING for row in rows)
-        return cls(listing, rows, trashed, live)
+        return cls(listing, rows, trashed, live, _snippet(request, project))
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,24 @@ class ColumnRow:
     counts: list[int]
     labels: list[str]
     common: str
+    low: str
+    mean: str
+    high: str
 
     @classmethod
     def of(cls, index: int, profile: dict[str, Any]) -> ColumnRow:
         """From a column's profile."""
         histogram = profile.get("histogram") or {}
         counts, edges = list(histogram.get("counts", [])), list(histogram.get("edges", []))
-        labels = [f"{_edge(a)} to {_edge(b)}" for a, b in zip(edges, edges[1:], strict=False)]
+        labels = [f"{_edge(a)} to {_edge(b)}" for a, b in itertools.pairwise(edges)]
         if not counts:
             frequent = charts.frequent(profile)
             counts, labels = [count for _, count in frequent], [label for label, _ in frequent]
         top = profile.get("top") or []
         common = charts.word_of(top[0]["value"]) if top and profile["type"] in ("string", "boolean") else ""
-        return cls(index, profile, profile["missing"] / max(1, profile["count"]), counts, labels, common)
+        low, mean, high = (_short(profile.get(key)) for key in ("min", "mean", "max"))
+        missing = profile["missing"] / max(1, profile["count"])
+        return cls(index, profile, missing, counts, labels, common, low, mean, high)
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,59 @@ class VersionPage:
     def live(self) -> bool:
         """Whether the version is still being read."""
         return self.version.state == VersionState.PENDING
+
+    @property
+    def title(self) -> str:
+        """What the browser's title shows while the file is read."""
+        if not self.live:
+            return ""
+        percent = self.progress.percent if self.progress is not None else None
+        return f"● {percent or 0} %"
+
+    @property
+    def run_url(self) -> str:
+        """The form of a new run on this version; empty where runs are not installed."""
+        try:
+            base = reverse("experiments:new-run", args=[self.version.project.slug])
+        except NoReverseMatch:
+            return ""
+        return f"{base}?{urlencode({'dataset': self.version.label})}"
+
+    @property
+    def show_next_step(self) -> bool:
+        """Whether the version was just made: nothing has used it."""
+        return bool(self.run_url) and len(self.stops) <= 1
+
+    @property
+    def failure_tone(self) -> str:
+        """Red when the file is at fault, purple when we are."""
+        return "red" if self.version.error_code.startswith("dataset.") else "purple"
+
+    @property
+    def layout(self) -> str:
+        """How the file was read, in words: "CSV, gzipped, UTF-8"."""
+        return ", ".join(_layout_words(self.version.source))
+
+    @property
+    def preview_rows(self) -> list[list[tuple[Any, bool]]]:
+        """The first rows as (text, whether it is a number) for each cell; None is missing."""
+        numeric = [column["type"] in ("integer", "float") for column in self.preview.get("columns", [])]
+        return [
+            [(None if cell is None else charts.word_of(cell), right) for cell, right in zip(row, numeric, strict=True)]
+            for row in self.preview.get("rows", [])
+        ]
+
+    @property
+    def frequent(self) -> list[tuple[str, int, float]]:
+        """The most frequent values of the chosen column: value, rows, share of the values there are."""
+        chosen = self.chosen or {"top": []}
+        known = max(1, chosen.get("count", 0) - chosen.get("missing", 0))
+        return [(charts.word_of(item["value"]), item["count"], item["count"] / known) for item in chosen["top"]]
+
+    @property
+    def chosen_facts(self) -> list[tuple[str, str]]:
+        """The numbers of the chosen column, in words."""
+        return column_facts(self.chosen) if self.chosen else []
 
     @property
     def poll_url(self) -> str:
@@ -158,6 +220,25 @@ class VersionPage:
         return cls(version=version, tab=tab, **known)
 
 
+def column_facts(column: dict[str, Any]) -> list[tuple[str, str]]:
+    """(label, value) of everything a column's profile says in one number."""
+    facts = [
+        ("Type", column["type"]),
+        ("Rows", number(column["count"])),
+        ("Missing", f"{number(column['missing'])} ({percent(column['missing'] / max(1, column['count']))})"),
+        ("Distinct", ("" if column["distinct_exact"] else "≈ ") + number(column["distinct"])),
+    ]
+    named = (
+        ("min", "Minimum"), ("max", "Maximum"), ("mean", "Mean"), ("std", "Standard deviation"), ("zeros", "Zeros"),
+        ("negatives", "Negative"), ("infinite", "Infinite"), ("true", "True"), ("false", "False"),
+    )  # fmt: skip
+    facts += [(label, _short(column[key])) for key, label in named if column.get(key) is not None]
+    facts += [(f"{point} % below", _short(value)) for point, value in (column.get("quantiles") or {}).items()]
+    lengths = column.get("lengths") or {}
+    facts += [(f"{word} length", _short(lengths[key])) for key, word in (("min", "Least"), ("mean", "Mean"), ("max", "Greatest")) if key in lengths]
+    return facts
+
+
 def line_of(version: DatasetVersion | None) -> list[dict[str, Any]]:
     """The lineage line of a version, for components/lineage.html."""
     if version is None:
@@ -188,3 +269,36 @@ def _page_of(request: HttpRequest, total: int) -> int:
 
 def _edge(value: Any) -> str:
     return value[:10] if isinstance(value, str) else charts.word_of(value)
+
+
+def _short(value: Any) -> str:
+    """A number for a person; a moment without an empty time of day; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.removesuffix("T00:00:00").replace("T", " ")[:19]
+    return number(value)
+
+
+def _layout_words(source: dict[str, Any]) -> list[str]:
+    kinds = {"parquet": "Parquet", "excel": "Excel", "jsonlines": "JSON lines", "delimited": "CSV"}
+    if not source:
+        return []
+    words = [kinds.get(source.get("kind", ""), "")]
+    if source.get("separator") == "tab":
+        words[0] = "TSV"
+    elif source.get("separator", "comma") != "comma":
+        words.append(f"split by {source['separator']}")
+    if source.get("compression"):
+        words.append("gzipped")
+    words += [str(source[key]) for key in ("encoding",) if source.get(key)]
+    if source.get("sheet"):
+        words.append(f"worksheet {source['sheet']}")
+    if source.get("header") is False:
+        words.append("without header")
+    return words
+
+
+def _snippet(request: HttpRequest, project: Project) -> str:
+    address = request.build_absolute_uri(f"/api/v1/projects/{project.slug}/datasets")
+    return f'curl -H "Authorization: Bearer $ATELIER_TOKEN" \\\n  -F name=churn -F file=@churn.csv \\\n  {address}'

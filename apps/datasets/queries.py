@@ -25,6 +25,21 @@ class DatasetSummary:
     latest: DatasetVersion | None = None
     ready: DatasetVersion | None = None
 
+    @property
+    def rows(self) -> int | None:
+        """Of the newest usable version."""
+        return self.ready.rows if self.ready is not None else None
+
+    @property
+    def columns(self) -> int | None:
+        """Of the newest usable version."""
+        return self.ready.columns if self.ready is not None else None
+
+    @property
+    def bytes(self) -> int | None:
+        """Of the newest usable version."""
+        return self.ready.bytes if self.ready is not None else None
+
 
 def datasets_of(project: Project, *, q: str = "", trashed: bool = False) -> QuerySet[Dataset]:
     """Datasets of a project. `q` searches names and descriptions."""
@@ -46,7 +61,7 @@ def summaries(datasets: Iterable[Dataset]) -> list[DatasetSummary]:
     alive = DatasetVersion.objects.filter(dataset__in=found, deleted_at__isnull=True)
     for key, count in alive.order_by().values_list("dataset").annotate(n=Count("pk")):
         found[key].versions = count
-    newest = alive.select_related("created_by", "project", "job").order_by("dataset", "-number").distinct("dataset")
+    newest = alive.select_related("created_by", "project", "job").order_by("dataset_id", "-number").distinct("dataset_id")
     for version in newest:
         summary = found[version.dataset_id]
         version.dataset = summary.dataset

@@ -158,12 +158,8 @@ def version_page(request: Any, project: Project, name: str, number: int, tab: st
 @project_page()
 @require_GET
 def version_live(request: Any, project: Project, name: str, number: int) -> HttpResponse:
-    """The part of a version's overview that changes while it is read. Once that is over the whole page is due."""
+    """The part of a version's overview that changes while it is read."""
     version = _version(request, project, name, number)
-    if version.state != VersionState.PENDING:
-        response = HttpResponse(status=204)
-        response["HX-Refresh"] = "true"
-        return response
     return render(request, "datasets/_version_live.html", _version_context(request, version, "overview"))
 
 
