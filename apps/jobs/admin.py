@@ -1,0 +1,39 @@
+"""The staff admin: jobs, attempts and processes, for looking only. A job is moved by the engine, never by hand."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.admin import TabularInline
+
+from apps.accounts.admin import ReadOnlyAdmin
+from apps.jobs.models import Job, JobAttempt, Worker
+
+
+class AttemptInline(TabularInline):
+    """The attempts of a job."""
+
+    model = JobAttempt
+    fields = ("number", "worker", "outcome", "reason", "started_at", "finished_at", "cpu_seconds", "max_rss")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnlyAdmin):
+    """All jobs of all projects."""
+
+    list_display = ("title", "kind", "state", "project", "worker", "fence", "created_at", "finished_at")
+    list_filter = ("state", "kind", "queue")
+    search_fields = ("title", "id", "subject_id")
+    list_select_related = ("project",)
+    exclude = ("spec",)
+    inlines = (AttemptInline,)
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    """Processes and their last sign of life."""
+
+    list_display = ("name", "kind", "slots", "tier", "draining", "started_at", "heartbeat_at", "stopped_at")
+    list_filter = ("kind",)
