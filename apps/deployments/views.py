@@ -144,7 +144,7 @@ def deployment_edit(request: HttpRequest, project: Project, name: str) -> HttpRe
     return render(request, "deployments/edit.html", {"form": form, "deployment": deployment})
 
 
-@project_page(write=Role.VIEWER)
+@project_page()
 @require_http_methods(["GET", "POST"])
 def deployment_try(request: HttpRequest, project: Project, name: str) -> HttpResponse:
     """The form of the model's columns; POST predicts and shows the answer."""

@@ -131,7 +131,8 @@ class Predictions:
             raise MethodNotAllowed("request.method", f"Use {wanted} for {verb}.", {"allowed": [wanted]})
         caller = await self.authenticate(read_credentials(scope, self.session_cookie))
         check_same_origin(scope, caller)
-        project = await self.resolve_project(caller, slug, write=False)
+        # Predicting leaves a record that monitors read, so it needs more than looking.
+        project = await self.resolve_project(caller, slug, write=verb == "predict")
         route = await self.route_deployment(project, name)
         if verb == "schema":
             await send_json(send, 200, describe(route))

@@ -126,7 +126,7 @@ def test_a_deployment_follows_its_alias_once(studio: Any, source: Any, deploymen
 
 @pytest.fixture
 def recorded(studio: Any, deployment: Deployment, model: Any, spool: Path) -> list[str]:
-    client = studio.client(studio.viewer)
+    client = studio.client(studio.contributor)
     for age in range(3):
         assert client.post(studio.url("/churn/try"), {"c0": str(age), "c1": "0.5"}).status_code == 200
     return [str(i.id) for i in list_inferences(deployment).items]

@@ -65,7 +65,8 @@ def test_a_bad_name_is_shown_at_its_field(studio: Any, source: Any) -> None:
 def test_the_try_form_predicts_and_the_inference_has_a_page(
     studio: Any, deployment: Deployment, model: Any, spool: Path
 ) -> None:
-    client = studio.client(studio.viewer)
+    assert studio.client(studio.viewer).post(studio.url("/churn/try"), {"c0": "1"}).status_code == 403
+    client = studio.client(studio.contributor)
     form = client.get(studio.url("/churn/try")).content.decode()
     assert 'value="42"' in form
     assert 'value="Spain"' in form
@@ -80,7 +81,7 @@ def test_the_try_form_predicts_and_the_inference_has_a_page(
 
 
 def test_the_try_form_names_a_value_that_does_not_fit(studio: Any, deployment: Deployment, model: Any, spool: Path) -> None:
-    answer = studio.client(studio.viewer).post(studio.url("/churn/try"), {"c0": "forty", "c1": "2.5"})
+    answer = studio.client(studio.contributor).post(studio.url("/churn/try"), {"c0": "forty", "c1": "2.5"})
     assert answer.status_code == 422
     assert "Some values do not fit" in answer.content.decode()
     assert list_inferences(deployment).items == []

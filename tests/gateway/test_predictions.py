@@ -62,8 +62,10 @@ def test_it_refuses_those_who_may_not(client: Client, token: str | None, status:
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
 
 
-def test_a_read_only_token_may_predict(client: Client) -> None:
-    assert client.call("POST", PATH, {"records": [RECORD]}, token="reader").status == 200
+def test_a_read_only_token_sees_the_schema_but_leaves_no_records(client: Client, spool: Spool) -> None:
+    assert client.call("POST", PATH, {"records": [RECORD]}, token="reader").status == 403
+    assert client.call("GET", "/serve/bank/churn/schema", token="reader").status == 200
+    assert lines(spool) == []
 
 
 def test_a_browser_session_needs_the_same_origin(client: Client) -> None:

@@ -12,19 +12,23 @@ import resource
 import signal
 import sys
 
+FILE_BYTES = 1024**3
+"""No file that a model process writes, its log included, grows beyond this."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
 def confine(*, memory_bytes: int | None, parent: int | None) -> None:
-    """umask 077, no core files, no new privileges, not dumpable, bounded memory, and an end with the parent.
+    """umask 077, no core files, no endless files, no new privileges, not dumpable, bounded memory, and an end with the parent.
 
     memory_bytes: limit of the address space (RLIMIT_AS); parent: the pid that started us: when it is gone,
     now or later, this process ends.
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))

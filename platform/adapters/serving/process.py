@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 PLATFORM = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
+LOG_BYTES = 16 * 1024 * 1024
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -154,6 +155,7 @@ class BentoServer:
         command += ["--bento", str(launch.bento), "--socket", str(launch.socket), "--parent", str(os.getpid())]
         if launch.memory_bytes:
             command += ["--memory", str(launch.memory_bytes)]
+        _rotate(launch.log)
         try:
             with launch.log.open("ab") as log:
                 child = subprocess.Popen(
@@ -191,6 +193,13 @@ class BentoServer:
             shutil.rmtree(record["folder"], ignore_errors=True)
             path.unlink(missing_ok=True)
         return killed
+
+
+def _rotate(log: Path) -> None:
+    """Begin a new log file when the last one is large; one earlier file is kept."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > LOG_BYTES:
+            log.rename(log.with_name(log.name + ".1"))
 
 
 def model_environment(folder: Path) -> dict[str, str]:
