@@ -13,7 +13,7 @@ from apps.monitoring.sandbox.sketch import VERSION
 from apps.monitoring.states import REPORT, ReportState
 from apps.monitoring.subject import Subject, subject_of, versions_to_watch
 from apps.monitoring.windows import align, get_zone
-from foundation.errors import Conflict
+from foundation.errors import Conflict, Invalid
 from foundation.tasks import SandboxPlan
 
 GIB = 1024**3
@@ -103,6 +103,10 @@ class ComputeReport:
         for index, key in enumerate(store.list(f"{prefix}src/")):
             files[f"model-{index}"] = key.removeprefix(prefix)
             inputs[f"model-{index}"] = str(store.local(key))
+        if not files:
+            raise Invalid(
+                "monitor.no_model", f"The files of {subject.model_label} are gone; deploy the model anew."
+            )
         return files
 
     def _parts(self, job: Job, report: Report, inputs: dict[str, str]) -> list[dict[str, Any]]:
