@@ -170,7 +170,7 @@ def column(
 ) -> SafeString:
     """A ``<th>``; with ``order`` it is a link that sorts by that word of the URL (``desc``: largest first)."""
     classes = " ".join(part for part in ("num" if num else "", css) if part)
-    attributes = format_html(' class="{}"', classes) if classes else ""
+    attributes = format_html(' class="{}"', classes) if classes else SafeString("")
     if not order:
         return format_html('<th scope="col"{}>{}</th>', attributes, label)
     listing = context.get("listing")
