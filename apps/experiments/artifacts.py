@@ -31,15 +31,17 @@ class Preview:
 
 
 def list_artifacts(run: Run, path: str = "") -> list[Artifact]:
-    """What lies directly in a folder of the run; the folder "model" is the model it logged.
+    """What lies directly in a folder of the run: folders first; the folder "model" is the model it logged.
 
     Raises NotFound for a path that leaves the run.
     """
-    found = get_tracking().list_artifacts(run.hex, path)
-    if not path and run.model and run.model.get("id") and not any(a.path == "model" for a in found):
+    found = _list(get_tracking().artifact_key(run.hex, path), path)
+    has_model = bool(run.model and run.model.get("id"))
+    if not path and has_model and not any(a.path == "model" for a in found):
         found = [Artifact("model", is_folder=True), *found]
-    if path.split("/")[0] == "model" and not found and (folder := _model_folder(run)):
-        found = _list_folder(folder, path)
+    if not found and path.split("/")[0] == "model" and (folder := _model_folder(run)):
+        inner = path.removeprefix("model").strip("/")
+        found = _list(f"{folder}/{inner}".rstrip("/"), path)
     return found
 
 
@@ -50,20 +52,20 @@ def _model_folder(run: Run) -> str:
     return next((m.key for m in data.models if m.id == wanted), "") if data else ""
 
 
-def _list_folder(folder: str, path: str) -> list[Artifact]:
-    inner = path.removeprefix("model").strip("/")
-    base = f"{folder}/{inner}".rstrip("/") + "/"
+def _list(folder: str, shown: str) -> list[Artifact]:
+    """The folders and files directly below a key, under the path that is shown for it."""
     store = get_store()
     folders: set[str] = set()
     files: dict[str, int] = {}
-    for key in store.list(base.rstrip("/")):
-        name, slash, _ = key.removeprefix(base).partition("/")
+    for key in store.list(folder):
+        name, slash, _ = key.removeprefix(f"{folder}/").partition("/")
         if slash:
             folders.add(name)
         else:
             files[name] = store.size(key)
-    return [Artifact(f"{path}/{n}", True) for n in sorted(folders)] + [
-        Artifact(f"{path}/{n}", False, size) for n, size in sorted(files.items())
+    where = f"{shown.strip('/')}/" if shown.strip("/") else ""
+    return [Artifact(where + n, True) for n in sorted(folders)] + [
+        Artifact(where + n, False, size) for n, size in sorted(files.items())
     ]
 
 
@@ -130,11 +132,7 @@ def read_json(run: Run, path: str) -> Any:
 
 def figures_of(run: Run) -> list[tuple[str, dict[str, Any]]]:
     """The run's figures (figures/*.json with data and layout): [(title, figure)], built-in ones first."""
-    paths = [
-        a.path
-        for a in get_tracking().list_artifacts(run.hex, "figures")
-        if not a.is_folder and a.path.endswith(".json")
-    ]
+    paths = [a.path for a in list_artifacts(run, "figures") if not a.is_folder and a.path.endswith(".json")]
     order = {f"figures/{name}.json": n for n, name in enumerate(run.details.get("figures", []))}
     paths.sort(key=lambda p: (order.get(p, len(order)), p))
     found = []

@@ -234,7 +234,11 @@ def split_parameters(row: RunRow) -> tuple[dict[str, Any], dict[str, Any]]:
     run = row.run
     if run.source == RunSource.CLIENT:
         return {}, logged
-    settings: dict[str, Any] = {"target": run.target, "task": run.task or "decided from the data", "seed": run.seed}
+    settings: dict[str, Any] = {
+        "target": run.target,
+        "task": run.task or "decided from the data",
+        "seed": run.seed,
+    }
     settings |= {"folds": run.folds} if run.folds else {"test_size": run.test_size}
     rest = {k: v for k, v in logged.items() if k not in _SPLIT_KEYS and k not in run.parameters}
     return settings, {**run.parameters, **rest}

@@ -170,9 +170,7 @@ def run_edit(request: HttpRequest, project: Project, run: str) -> HttpResponse:
     if request.method == "POST":
         values = {name: request.POST.get(name, "") for name in values}
         try:
-            actions.update_run(
-                actor=actor, run=found, name=values["name"], description=values["description"]
-            )
+            actions.update_run(actor=actor, run=found, name=values["name"], description=values["description"])
             return redirect("experiments:run", project=project.slug, run=found.hex)
         except AtelierError as error:
             problem, status = error, error.status

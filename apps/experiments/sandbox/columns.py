@@ -143,7 +143,6 @@ def _date_parts(dates: pd.Series) -> dict[str, np.ndarray]:
     stamps = dates.to_numpy().astype("datetime64[s]").astype(np.int64)
     seconds[here] = stamps[here]
     parts: dict[str, np.ndarray] = {"day": np.floor(seconds / 86400.0)}
-    for name in ("year", "month", "dayofweek", "hour"):
-        parts[name] = getattr(dates.dt, name).to_numpy(dtype=np.float64, na_value=np.nan)
-    parts["dayofmonth"] = dates.dt.day.to_numpy(dtype=np.float64, na_value=np.nan)
+    for name, part in zip(PARTS[1:], ("year", "month", "day", "day_of_week", "hour"), strict=True):
+        parts[name] = getattr(dates.dt, part).to_numpy(dtype=np.float64, na_value=np.nan)
     return parts

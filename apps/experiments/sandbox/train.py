@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from adapters.tracking.client import Column, ModelFile, RunLog, run_log
 from apps.experiments import algorithms, charts
@@ -28,6 +29,8 @@ from foundation.tasks import Context, UserError
 STAGES = 6
 HELD_OUT_ROWS = 5000
 EXAMPLE_ROWS = 5
+#: On smaller tables OpenMP's threads cost more than they bring, above all when others work beside them.
+CELLS_WORTH_THREADS = 500_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,21 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
     whole = to_frame(table)
     ctx.log.info("Read %s rows and %s columns.", f"{len(whole):,}", len(whole.columns))
     frame, y, task, plan = _prepare(ctx, job, whole)
+    small = frame.size < CELLS_WORTH_THREADS
+    with threadpool_limits(limits=1 if small else None):
+        return _train_on(ctx, job, log, whole, frame, y, task, plan)
 
+
+def _train_on(
+    ctx: Context,
+    job: Job,
+    log: RunLog,
+    whole: pd.DataFrame,
+    frame: pd.DataFrame,
+    y: np.ndarray,
+    task: str,
+    plan: FeaturePlan,
+) -> dict[str, Any]:
     parameters = _clean(job.algorithm, job.given, task)
     log.parameters(_logged_parameters(job, task, parameters))
     estimator = job.algorithm.build(task, parameters, job.seed)
@@ -75,8 +92,9 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
     ctx.log.info("%s %.4f on %s rows.", primary, fitted.metrics[primary], f"{len(fitted.y):,}")
 
     ctx.progress(3, STAGES, "Drawing curves and figures")
-    _log_curves(job, fitted, task, log)
-    figures = _log_figures(ctx, job, fitted, task, log)
+    with threadpool_limits(limits=1):  # many small predictions from here on
+        _log_curves(job, fitted, task, log)
+        figures = _log_figures(ctx, job, fitted, task, log)
 
     ctx.progress(5, STAGES, "Keeping the model")
     surroundings = environment.describe()
