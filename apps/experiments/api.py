@@ -19,6 +19,8 @@ from apps.experiments.access import (
 )
 from apps.experiments.presenting import experiment_json, run_json
 from apps.experiments.spec import parse_spec
+from apps.jobs.api import LogSerializer, whole_number
+from apps.jobs.logs import read_log
 from foundation.api import api_path, check_if_match, etag_of
 from foundation.errors import Invalid, NotFound
 from foundation.pagination import MAX_LIMIT
@@ -192,6 +194,29 @@ class RunMetricView(ProjectAPIView):
         )
 
 
+class RunLogsView(ProjectAPIView):
+    """The log of a run's job, from a byte offset. A client's run has none: it logs where it runs."""
+
+    @extend_schema(
+        operation_id="runs_logs",
+        parameters=[
+            OpenApiParameter("offset", OpenApiTypes.INT, description="Bytes; default 0"),
+            OpenApiParameter("attempt", OpenApiTypes.INT, description="Default: the latest"),
+        ],
+        responses=LogSerializer,
+    )
+    def get(self, request: Any, project: str, run: str) -> Response:
+        found = get_visible_run(self.actor, self.project, run)
+        if found.job is None:
+            raise NotFound("run.no_log", "This run was made by an MLflow client: its log is not here.")
+        chunk = read_log(
+            found.job,
+            offset=whole_number(request, "offset", 0) or 0,
+            attempt=whole_number(request, "attempt", None),
+        )
+        return Response(LogSerializer(chunk).data)
+
+
 class RunArtifactsView(ProjectAPIView):
     """What lies in a folder (?path=) of a run's artifacts."""
 
@@ -293,6 +318,7 @@ api_urlpatterns = [
     api_path(r"runs", RunsView.as_view(), name="runs"),
     api_path(RUN, RunView.as_view(), name="run"),
     api_path(rf"{RUN}/(?P<verb>cancel|trash|restore)", RunVerbView.as_view(), name="run-verb"),
+    api_path(rf"{RUN}/logs", RunLogsView.as_view(), name="run-logs"),
     api_path(rf"{RUN}/metrics", RunMetricsView.as_view(), name="run-metrics"),
     api_path(rf"{RUN}/metrics/(?P<key>.+?)", RunMetricView.as_view(), name="run-metric"),
     api_path(rf"{RUN}/artifacts", RunArtifactsView.as_view(), name="run-artifacts"),

@@ -21,6 +21,21 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/jobs/{{job}}": {"GET": _V},
     f"{_P}/jobs/{{job}}/logs": {"GET": _V},
     f"{_P}/jobs/{{job}}/cancel": {"POST": _C},
+    f"{_P}/algorithms": {"GET": _V},
+    f"{_P}/runs": {"GET": _V, "POST": _C},
+    f"{_P}/runs/{{run}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
+    f"{_P}/runs/{{run}}/cancel": {"POST": _C},
+    f"{_P}/runs/{{run}}/trash": {"POST": _C},
+    f"{_P}/runs/{{run}}/restore": {"POST": _C},
+    f"{_P}/runs/{{run}}/logs": {"GET": _V},
+    f"{_P}/runs/{{run}}/metrics": {"GET": _V},
+    f"{_P}/runs/{{run}}/metrics/{{key}}": {"GET": _V},
+    f"{_P}/runs/{{run}}/artifacts": {"GET": _V},
+    f"{_P}/runs/{{run}}/artifacts/{{path}}": {"GET": _V},
+    f"{_P}/experiments": {"GET": _V, "POST": _C},
+    f"{_P}/experiments/{{experiment}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
+    f"{_P}/experiments/{{experiment}}/trash": {"POST": _C},
+    f"{_P}/experiments/{{experiment}}/restore": {"POST": _C},
 }
 
 PAGES: dict[str, dict[str, str]] = {
@@ -30,4 +45,27 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/jobs/{job}/log": {"GET": _V},
     "p/{project}/jobs/{job}/log/download": {"GET": _V},
     "p/{project}/jobs/{job}/cancel": {"POST": _C},
+    "p/{project}/experiments/": {"GET": _V},
+    "p/{project}/experiments/create": {"GET": _V, "POST": _C},
+    "p/{project}/experiments/new": {"GET": _V, "POST": _C},
+    "p/{project}/experiments/new/target": {"GET": _V},
+    "p/{project}/experiments/new/parameters": {"GET": _V},
+    "p/{project}/experiments/compare": {"GET": _V},
+    "p/{project}/experiments/runs/": {"GET": _V},
+    "p/{project}/experiments/runs/bulk": {"POST": _C},
+    "p/{project}/experiments/runs/{run}/": {"GET": _V},
+    "p/{project}/experiments/runs/{run}/download": {"GET": _V},
+    "p/{project}/experiments/runs/{run}/edit": {"GET": _V, "POST": _C},
+    **{
+        f"p/{{project}}/experiments/runs/{{run}}/{verb}": {"POST": _C}
+        for verb in ("cancel", "trash", "restore")
+    },
+    **{
+        f"p/{{project}}/experiments/runs/{{run}}/{tab}": {"GET": _V}
+        for tab in ("curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
+    },
+    "p/{project}/experiments/{experiment}/": {"GET": _V},
+    "p/{project}/experiments/{experiment}/edit": {"GET": _V, "POST": _C},
+    "p/{project}/experiments/{experiment}/trash": {"POST": _C},
+    "p/{project}/experiments/{experiment}/restore": {"POST": _C},
 }

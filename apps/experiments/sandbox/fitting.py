@@ -69,7 +69,7 @@ def hold_out(
     begun = time.monotonic()
     _fit(pipeline, train, y_train, log)
     seconds = time.monotonic() - begun
-    _quieten(pipeline)
+    use_one_processor(pipeline.named_steps["model"])
     predicted, probabilities = _predict(pipeline, test, task)
     return Fitted(
         pipeline=pipeline,
@@ -115,7 +115,7 @@ def cross_validate(
         progress(number)
     _fit(pipeline, frame, y, log)
     seconds = time.monotonic() - begun
-    _quieten(pipeline)
+    use_one_processor(pipeline.named_steps["model"])
     complete = {name: values for name, values in per_fold.items() if len(values) == folds}
     metrics = {name: float(np.mean(values)) for name, values in complete.items()}
     metrics |= {f"{name}_std": float(np.std(values)) for name, values in complete.items()}
@@ -146,11 +146,10 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Lo
         log.warning("%s", text)
 
 
-def _quieten(pipeline: Pipeline) -> None:
-    """One processor per prediction from now on: many small calls are slower when they fan out."""
-    model = pipeline.named_steps["model"]
-    if model.get_params().get("n_jobs") is not None:
-        model.set_params(n_jobs=1)
+def use_one_processor(estimator: Any) -> None:
+    """For small tables, and for every prediction: many small calls are slower when they fan out."""
+    if estimator.get_params().get("n_jobs") is not None:
+        estimator.set_params(n_jobs=1)
 
 
 def _predict(pipeline: Pipeline, frame: pd.DataFrame, task: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -80,6 +80,8 @@ def _train_on(
     parameters = _clean(job.algorithm, job.given, task)
     log.parameters(_logged_parameters(job, task, parameters))
     estimator = job.algorithm.build(task, parameters, job.seed)
+    if frame.size < CELLS_WORTH_THREADS:
+        fitting.use_one_processor(estimator)
     pipeline = build_pipeline(plan.kinds, estimator, scales=job.algorithm.scales, seed=job.seed)
 
     ctx.progress(1, STAGES, f"Training {job.algorithm.title}")

@@ -30,6 +30,7 @@ def build(task: str, parameters: Mapping[str, Any], seed: int) -> Any:
         "max_depth": parameters["max_depth"] or -1,
         "subsample_freq": 1 if parameters["subsample"] < 1 else 0,
         "random_state": seed,
+        "n_jobs": -1,
         "deterministic": True,
         "verbosity": -1,
     }
