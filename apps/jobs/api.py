@@ -73,7 +73,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
     subject = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
-    parent = serializers.UUIDField(source="parent_id", allow_null=True)
+    parent_id = serializers.UUIDField(allow_null=True)
     reason = serializers.CharField()
 
     class Meta:
@@ -85,7 +85,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "state",
             "subject",
             "created_by",
-            "parent",
+            "parent_id",
             "queue",
             "priority",
             "progress",

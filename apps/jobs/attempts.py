@@ -286,6 +286,7 @@ def _end(job: Job, ending: Ending) -> None:
         reason=ending.reason,
         error_code=ending.error_code,
         result=ending.result if succeeded else None,
+        **({"progress": _completed(job.progress)} if succeeded else {}),
     )
     job.refresh_from_db()
     if succeeded:
@@ -294,6 +295,12 @@ def _end(job: Job, ending: Ending) -> None:
         tell_ended(job)
     detail = {k: v for k, v in {"code": ending.error_code, **ending.detail}.items() if v not in ("", None)}
     record_event(job, state, message=ending.reason, detail=detail)
+
+
+def _completed(progress: dict[str, Any]) -> dict[str, Any]:
+    """The last report may have been lost on the way: success means all steps."""
+    total = progress.get("total")
+    return {**progress, "step": total} if isinstance(total, int | float) else progress
 
 
 def close_waiting(*, job_id: uuid.UUID, state: JobState, reason: str, actor: str = "", **fields: Any) -> bool:

@@ -3,12 +3,14 @@ ten times; the job's row decides."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from celery import Celery
 
+logger = logging.getLogger(__name__)
 TASK = "jobs.ring"
 PREFIX = "atelier."
 
@@ -66,3 +68,13 @@ def ring(app: Celery, doors: Iterable[tuple[str, str]]) -> None:
     with app.producer_pool.acquire(block=True, timeout=10) as producer:
         for job_id, queue in doors:
             app.send_task(TASK, args=[job_id], queue=queue_name(queue), producer=producer, retry=False)
+
+
+def open_doorbell(app: Celery) -> None:
+    """Connect to the broker ahead of the first ring, which would otherwise pay for it. A broker that is away
+    is met again by the first ring."""
+    try:
+        with app.producer_pool.acquire(block=True, timeout=10) as producer:
+            producer.connection.ensure_connection(max_retries=1, timeout=4)
+    except Exception as error:
+        logger.info("the broker is not there yet: %s: %s", type(error).__name__, error)

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.jobs.actions import CHANNEL
-from apps.jobs.doorbell import ring
+from apps.jobs.doorbell import open_doorbell, ring
 from apps.jobs.models import Outbox
 from apps.jobs.sessions import open_session
 
@@ -49,6 +49,7 @@ class Relay:
 
     def run(self) -> None:
         """Relay until told to stop, through any outage of database or broker."""
+        open_doorbell(self.app)
         while not self.stop.is_set():
             try:
                 self._listen()

@@ -30,8 +30,7 @@ def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> H
     response = render(request, template, context)
     tag = etag_of(response.content)
     response.headers["ETag"] = tag
-    answer: HttpResponse = get_conditional_response(request, etag=tag, response=response)
-    return answer
+    return get_conditional_response(request, etag=tag, response=response) or response
 
 
 @project_page()

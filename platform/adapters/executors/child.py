@@ -75,8 +75,10 @@ def _arrange_descriptors(output: int, progress: int) -> int:
     os.closerange(4, 1024)
     # Fresh streams: the inherited ones believe that they are still the terminal or file of the parent.
     _inherited.extend((sys.stdout, sys.stderr))
-    sys.stdout = sys.__stdout__ = _text_stream(1)
-    sys.stderr = sys.__stderr__ = _text_stream(2)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = _text_stream(descriptor)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     return 3
 
 
