@@ -24,20 +24,18 @@ class ModelDescription:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     example: list[Any] | None = None
     example_columns: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
-    def as_signature(self) -> dict[str, Any]:
-        """JSON for the registry: {"columns", "outputs", "example": {column: value}}."""
-        return {"columns": self.columns, "outputs": self.outputs, "example": self.first_record()}
-
-    def first_record(self) -> dict[str, Any]:
-        """The first row of the input example as column -> value; empty when there is none."""
-        if not self.example:
-            return {}
-        row = self.example[0]
-        if isinstance(row, dict):
-            return dict(row)
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the input example as column -> value; empty when there is none."""
         names = self.example_columns or [str(column["name"]) for column in self.columns]
-        return dict(zip(names, row, strict=False)) if isinstance(row, list) else {}
+        found: list[dict[str, Any]] = []
+        for row in self.example or []:
+            if isinstance(row, dict):
+                found.append(dict(row))
+            elif isinstance(row, list):
+                found.append(dict(zip(names, row, strict=False)))
+        return found
 
 
 def describe(folder: Path) -> ModelDescription:
@@ -63,6 +61,7 @@ def describe(folder: Path) -> ModelDescription:
         outputs=_columns(signature.get("outputs")),
         example=example,
         example_columns=names,
+        metadata=content.get("metadata") if isinstance(content.get("metadata"), dict) else {},
     )
 
 
