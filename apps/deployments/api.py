@@ -83,6 +83,7 @@ class DeploymentsView(ProjectAPIView):
         parameters=[
             OpenApiParameter("q", str, description="Part of the name or the model"),
             OpenApiParameter("state", str, enum=DeploymentState.values),
+            OpenApiParameter("trashed", str, description="true: those in the trash"),
             OpenApiParameter("order_by", str, description="name, created_at or state; '-' for descending"),
             OpenApiParameter("limit", int),
             OpenApiParameter("cursor", str),
@@ -91,7 +92,12 @@ class DeploymentsView(ProjectAPIView):
     )
     def get(self, request: Any, project: str) -> Response:
         asked = request.query_params
-        rows = queries.deployments_of(self.project, q=asked.get("q", ""), state=asked.get("state", ""))
+        rows = queries.deployments_of(
+            self.project,
+            q=asked.get("q", ""),
+            state=asked.get("state", ""),
+            trashed=asked.get("trashed") == "true",
+        )
         pages = KeysetPagination()
         found = pages.paginate_queryset(rows, request, view=self) or []
         return pages.get_paginated_response([schemas.deployment_json(row) for row in found])

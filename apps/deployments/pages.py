@@ -32,15 +32,17 @@ class DeploymentsPage:
     state: str
     states: list[tuple[str, str]]
     any_moving: bool
+    trashed: bool
 
     @classmethod
     def build(cls, request: HttpRequest, project: Project) -> DeploymentsPage:
         q, state = request.GET.get("q", "")[:63], request.GET.get("state", "")
-        rows = queries.deployments_of(project, q=q, state=state)
-        total = queries.deployments_of(project).count()
+        trashed = request.GET.get("trashed") == "1"
+        rows = queries.deployments_of(project, q=q, state=state, trashed=trashed)
+        total = queries.deployments_of(project, trashed=trashed).count()
         listing = list_page(request, rows, orders=ORDERS, default="name", total=total)
         moving = any(row.is_moving for row in listing.rows)
-        return cls(listing, q, state, list(DeploymentState.choices), moving)
+        return cls(listing, q, state, list(DeploymentState.choices), moving, trashed)
 
 
 @dataclass(frozen=True)

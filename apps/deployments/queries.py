@@ -88,9 +88,12 @@ def example_record(bundle: dict[str, Any]) -> dict[str, Any]:
     return dict(zip((c["name"] for c in bundle.get("columns", ())), rows[0], strict=False)) if rows else {}
 
 
-def deployments_of(project: Project, *, q: str = "", state: str = "") -> QuerySet[Deployment]:
-    """A project's deployments that are not in the trash."""
-    rows = Deployment.objects.alive().filter(project=project).select_related("project", "current", "created_by")
+def deployments_of(
+    project: Project, *, q: str = "", state: str = "", trashed: bool = False
+) -> QuerySet[Deployment]:
+    """A project's deployments, or those in its trash. q: part of the name or of the model."""
+    rows = Deployment.objects.trashed() if trashed else Deployment.objects.alive()
+    rows = rows.filter(project=project).select_related("project", "current", "created_by")
     if q:
         rows = rows.filter(name__icontains=q) | rows.filter(model_ref__icontains=q)
     if state:

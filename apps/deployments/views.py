@@ -161,7 +161,7 @@ def deployment_try(request: HttpRequest, project: Project, name: str) -> HttpRes
                 problem, status = error, error.status
     if getattr(request, "htmx", False) and request.method == "POST":
         context = {"form": form, "answer": answer, "problem": problem, "deployment": deployment}
-        return render(request, "deployments/_answer.html", context)
+        return render(request, "deployments/_try.html", context)
     return _page(request, deployment, "try", status, form=form, answer=answer, problem=problem)
 
 

@@ -124,3 +124,6 @@ def test_a_stopped_deployment_is_started_with_one_button(studio: Any, deployment
     assert (deployment.wanted, deployment.state) == ("running", "starting")
     assert client.post(studio.url("/churn/delete")).status_code == 302
     assert client.get(studio.url("/churn")).status_code == 404
+    assert "Restore" in client.get(studio.url("/?trashed=1")).content.decode()
+    assert client.post(studio.url("/churn/restore")).status_code == 302
+    assert client.get(studio.url("/churn")).status_code == 200
