@@ -6,6 +6,9 @@ import itertools
 from typing import Any
 
 
+REST = "all others"
+
+
 def column_figure(column: dict[str, Any]) -> dict[str, Any] | None:
     """The distribution of one column: a histogram where there is one, else its most frequent values."""
     histogram = column.get("histogram")
@@ -21,7 +24,7 @@ def frequent(column: dict[str, Any]) -> list[tuple[str, int]]:
         return [("true", column.get("true", 0)), ("false", column.get("false", 0))]
     counts = [(word_of(item["value"]), int(item["count"])) for item in column.get("top", [])]
     rest = column["count"] - column["missing"] - sum(count for _, count in counts)
-    return [*counts, ("all others", rest)] if counts and rest > 0 else counts
+    return [*counts, (REST, rest)] if counts and rest > 0 else counts
 
 
 def word_of(value: Any) -> str:

@@ -44,12 +44,18 @@ class RetryForm(OptionsForm):
         return {name: self.cleaned_data.get(name) or "" for name in OptionsForm.advanced}
 
 
-class UploadForm(OptionsForm):
-    """A file for the next version. `required` is only the browser's business: the gateway has the file."""
+class StagedFileField(forms.FileField):
+    """Required for the browser; the gateway has already received it, so here is nothing to check."""
 
-    file = forms.FileField(
-        required=False,
-        widget=forms.FileInput(attrs={"accept": ACCEPT, "required": True}),
+    def clean(self, data: Any, initial: Any = None) -> None:
+        """staged_file(request) finds it, or says that it is missing."""
+
+
+class UploadForm(OptionsForm):
+    """A file for the next version."""
+
+    file = StagedFileField(
+        widget=forms.FileInput(attrs={"accept": ACCEPT}),
         help_text="CSV, TSV, JSON lines, Parquet or Excel, each also gzipped; at most 5 GB. Drop it here or choose it.",
     )
     field_order = ("file", "header", "separator", "encoding", "sheet")

@@ -103,7 +103,8 @@ class ColumnRow:
         counts, edges = list(histogram.get("counts", [])), list(histogram.get("edges", []))
         labels = [f"{_edge(a)} to {_edge(b)}" for a, b in itertools.pairwise(edges)]
         if not counts:
-            frequent = charts.frequent(profile)
+            # Without the rest: a bar of "all others" would flatten the shape of what is frequent.
+            frequent = [pair for pair in charts.frequent(profile) if pair[0] != charts.REST]
             counts, labels = [count for _, count in frequent], [label for label, _ in frequent]
         top = profile.get("top") or []
         common = charts.word_of(top[0]["value"]) if top and profile["type"] in ("string", "boolean") else ""
