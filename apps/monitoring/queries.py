@@ -22,7 +22,7 @@ def monitors_of(project: Project, *, q: str = "", trashed: bool = False) -> Quer
     last = Report.objects.filter(monitor=OuterRef("pk")).order_by("-created_at")
     rows: QuerySet[Monitor] = Monitor.objects.filter(project=project, deleted_at__isnull=not trashed)
     rows = rows.select_related(
-        "project", "deployment", "dataset", "baseline__dataset", "created_by"
+        "project", "deployment", "dataset__project", "baseline__dataset", "baseline__project", "created_by"
     ).annotate(
         standing=Count("alerts", filter=Q(alerts__state__in=STANDING), distinct=True),
         reported=Exists(Report.objects.filter(monitor=OuterRef("pk"), state=ReportState.SUCCEEDED)),
