@@ -158,7 +158,7 @@ def follow_alias(*, actor: Actor, deployment: Deployment) -> Revision | None:
     locked = Deployment.objects.select_for_update().select_related("project").get(pk=deployment.pk)
     source = resolve(locked.project, locked.model_ref)
     newest = locked.revisions.first()
-    if newest is not None and newest.model_version_id == source.version_id and newest.state != RevisionState.FAILED:
+    if newest is not None and newest.model_version_id == source.version_id:
         return None
     revision = _add_revision(actor=actor, deployment=locked, source=source)
     _audit(actor, locked, "follow", model=source.ref, version=source.label, revision=revision.number)

@@ -25,9 +25,9 @@ class Deployment(NamedProjectObject):
     model_ref is what was asked for: "churn@production" follows the alias, "churn/3" stays.
     """
 
-    model_ref = models.CharField(max_length=160)
-    model_name = models.CharField(max_length=63)
-    alias = models.CharField(max_length=63, blank=True, default="", help_text="The alias it follows, if any.")
+    model_ref = models.CharField(max_length=520)
+    model_name = models.CharField(max_length=256)
+    alias = models.CharField(max_length=255, blank=True, default="", help_text="The alias it follows, if any.")
     wanted = models.CharField(max_length=8, choices=Wanted, default=Wanted.RUNNING)
     state = models.CharField(max_length=10, choices=DeploymentState, default=DeploymentState.STARTING)
     reason = models.TextField(blank=True, default="")
@@ -68,7 +68,7 @@ class Revision(Stamped):
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="revisions")
     number = models.IntegerField()
-    model_name = models.CharField(max_length=63)
+    model_name = models.CharField(max_length=256)
     model_version = models.IntegerField()
     model_version_id = models.UUIDField()
     state = models.CharField(max_length=10, choices=RevisionState, default=RevisionState.BUILDING)

@@ -28,6 +28,7 @@ from apps.deployments import reports, segments
 from apps.deployments.models import Revision
 from apps.deployments.reconcile import Places, Reconciler
 from apps.deployments.states import RevisionState
+from apps.deployments.subscriptions import follow
 from apps.jobs import nodes
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.4
 BEAT_SECONDS = 5.0
 SEAL_SECONDS = 2.0
+FOLLOW_SECONDS = 20.0
 POOL_THREADS = 16
 
 
@@ -95,11 +97,12 @@ def run(places: Places, server: ModelServer, stop: threading.Event, *, generatio
         return
     with ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="serving") as pool:
         reconciler = Reconciler(server=server, pool=pool, places=places, fetch=fetch_bento)
-        sealing = Sealer(pool)
+        chores = (Chore(pool, segments.seal_all, SEAL_SECONDS), Chore(pool, follow, FOLLOW_SECONDS))
         while not stop.is_set():
             try:
                 reconciler.step()
-                sealing.step()
+                for chore in chores:
+                    chore.step()
                 heart.beat()
             except (DatabaseError, InterfaceError):
                 logger.exception("the database does not answer; trying again")
@@ -168,11 +171,13 @@ def fetch_bento(revision: Revision, folder: Path) -> None:
         raise FileNotFoundError(f"the object store holds nothing below {prefix}")
 
 
-class Sealer:
-    """Seals the spool in the background every SEAL_SECONDS, one pass at a time."""
+class Chore:
+    """Work that is done in the background every so many seconds, one pass at a time."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, work: Callable[[], int], every: float) -> None:
         self.pool = pool
+        self.work = work
+        self.every = every
         self.due = 0.0
         self.running: Future[int] | None = None
 
@@ -181,18 +186,17 @@ class Sealer:
         if self.running is not None and self.running.done():
             error = self.running.exception()
             if error is not None:
-                logger.error("sealing failed", exc_info=error)
+                logger.error("a chore of the serving process failed", exc_info=error)
             self.running = None
         if self.running is None and time.monotonic() >= self.due:
-            self.due = time.monotonic() + SEAL_SECONDS
-            self.running = self.pool.submit(_seal)
+            self.due = time.monotonic() + self.every
+            self.running = self.pool.submit(self._pass)
 
-
-def _seal() -> int:
-    try:
-        return segments.seal_all()
-    finally:
-        close_old_connections()
+    def _pass(self) -> int:
+        try:
+            return self.work()
+        finally:
+            close_old_connections()
 
 
 class Heart:

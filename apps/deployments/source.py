@@ -9,7 +9,7 @@ from uuid import UUID
 from apps.accounts.models import Project
 from foundation.errors import Invalid
 
-_REFERENCE = re.compile(r"(?P<name>[^/@]{1,256})(?:@(?P<alias>[^/@]{1,63})|/(?P<number>[1-9][0-9]{0,8}))")
+_REFERENCE = re.compile(r"(?P<name>[^/\x00]{1,256})(?:@(?P<alias>[^/@\x00]{1,255})|/(?P<number>[1-9][0-9]{0,8}))")
 
 
 @dataclass(frozen=True)

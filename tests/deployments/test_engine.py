@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters.serving import Health, Launch, get_server
-from adapters.serving.process import ask, start_time
-from gateway.app import Gateway
-from gateway.capture import Spool
-from gateway.ports import Caller, ProjectRef, Route
-from gateway.predictions import Predictions
 
+from adapters.serving import Launch, get_server
+from adapters.serving.process import ask, start_time
 from apps.deployments.models import Deployment, Revision
 from apps.deployments.queries import gateway_route
 from apps.deployments.reconcile import Places, Reconciler
 from apps.deployments.states import DeploymentState, RevisionState
 from foundation.ids import uuid7
+from gateway.app import Gateway
+from gateway.capture import Spool
+from gateway.ports import Caller, ProjectRef, Route
+from gateway.predictions import Predictions
 
 pytestmark = pytest.mark.engine
 
