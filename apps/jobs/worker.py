@@ -29,6 +29,7 @@ from apps.jobs.consumer import Consumer
 from apps.jobs.doorbell import make_celery
 from apps.jobs.heart import Heart
 from apps.jobs.models import Job
+from apps.jobs.reaper import reap_predecessors
 from apps.jobs.states import JobState
 from apps.jobs.supervisor import Supervisor
 
@@ -155,7 +156,9 @@ def register_patiently(stop: threading.Event, **about: Any) -> str:
     """Make this worker's row, waiting for a database that is not there yet. "" when told to stop before."""
     while not stop.is_set():
         try:
-            return nodes.register(kind="worker", **about).name
+            row = nodes.register(kind="worker", **about)
+            reap_predecessors(host=row.host, generation=row.generation)
+            return row.name
         except Exception as error:
             logger.warning("the worker cannot register yet: %s: %s", type(error).__name__, error)
             stop.wait(1.0)

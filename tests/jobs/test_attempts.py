@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +18,7 @@ from apps.jobs import attempts
 from apps.jobs.actions import request_cancel
 from apps.jobs.attempts import Ending
 from apps.jobs.models import Job, JobAttempt, Outbox, Worker
-from apps.jobs.reaper import reap, sweep
+from apps.jobs.reaper import reap, reap_predecessors, sweep
 from foundation.clock import now
 
 pytestmark = pytest.mark.django_db
@@ -249,6 +252,20 @@ def test_a_handler_that_cannot_be_told_does_not_keep_a_job_from_ending(claimed: 
     done = attempts.finish(job_id=job.pk, fence=1, ending=Ending("failed", "Bad data."))
     assert done is not None
     assert done.state == "failed"
+
+
+def test_a_new_worker_ends_what_its_dead_predecessor_held(claimed: Callable[..., Job]) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    rows = {"host": "h", "kind": "worker", "generation": "g1"}
+    Worker.objects.create(name="dead", pid=gone.pid, **rows)
+    Worker.objects.create(name="alive", pid=os.getpid(), **rows)
+    Worker.objects.create(name="elsewhere", pid=gone.pid, **{**rows, "host": "other"})
+    jobs = {worker: claimed(worker=worker) for worker in ("dead", "alive", "elsewhere")}
+    assert reap_predecessors(host="h", generation="g1") == 1
+    states = {worker: Job.objects.get(pk=job.pk).state for worker, job in jobs.items()}
+    assert states == {"dead": "queued", "alive": "starting", "elsewhere": "starting"}
+    assert reap_predecessors(host="h", generation="") == 0
 
 
 def test_the_sweeper_rings_again_when_a_slot_is_free(submit: Callable[..., Job]) -> None:

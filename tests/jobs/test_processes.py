@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime import children, valkey
-from runtime.home import make_socket_folder, remove_socket_folder
 
 from apps.jobs.actions import request_cancel
 from apps.jobs.models import Job, Outbox, Worker
+from runtime import children, valkey
+from runtime.home import make_socket_folder, remove_socket_folder
 from tests.jobs.test_executor_contract import until
 from tests.jobs.test_local_executor import alive
 
@@ -175,7 +175,9 @@ def test_work_is_accepted_without_a_broker_and_starts_when_it_is_back(
     until(lambda: not Outbox.objects.exists(), seconds=30)
 
 
-def test_work_is_not_lost_when_the_broker_forgets_everything(floor: Floor, submit: Callable[..., Job]) -> None:
+def test_work_is_not_lost_when_the_broker_forgets_everything(
+    floor: Floor, submit: Callable[..., Job]
+) -> None:
     floor.start("scheduler")
     jobs = [submit(program="echo") for _ in range(4)]
     until(lambda: not Outbox.objects.exists())
