@@ -1,9 +1,7 @@
-// Draws every <figure data-figure="URL"> (or with an inline JSON script) with Plotly, dressed from the CSS
-// tokens. uirevision is constant, so zoom and hidden traces survive a live refresh and a change of theme.
+// Draws every <figure data-figure>, dressed from the tokens. uirevision is constant, so zoom survives a refresh.
 import { pause } from "atelier/poll";
 
-// Plotly writes style attributes and style elements, which the content-security policy forbids. The same
-// through the style object and with the page's nonce is allowed.
+// Plotly writes style attributes and elements, which the policy forbids; cssText and a nonce are allowed.
 const nonce = document.querySelector("script[nonce]")?.nonce || "";
 const { setAttribute } = Element.prototype;
 Element.prototype.setAttribute = function (name, value) {
@@ -27,7 +25,7 @@ function plotly() {
 const probe = document.createElement("span");
 probe.hidden = true;
 document.body.append(probe);
-// Computed colours come back in the browser's own notation; a canvas turns them into one Plotly reads.
+// A canvas turns the browser's notation of a colour into one that Plotly reads.
 const brush = document.createElement("canvas").getContext("2d");
 function token(name) {
   probe.style.color = `var(${name})`;
@@ -79,7 +77,12 @@ function smooth(ys, weight) {
 
 function dress(trace, weight) {
   const dressed = resolve(trace);
-  if (trace.type === "heatmap" && !trace.colorscale && !trace.coloraxis) { dressed.colorscale = [[0, token("--heat-0")], [1, token("--heat-1")]]; dressed.colorbar = merge({ thickness: 10, outlinewidth: 0 }, dressed.colorbar); dressed.xgap ??= 2; dressed.ygap ??= 2; }
+  if (trace.type === "heatmap") {
+    if (!trace.coloraxis) dressed.colorscale ??= [[0, token("--heat-0")], [1, token("--heat-1")]];
+    dressed.colorbar = merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11 }, title: { side: "right", font: { size: 11 } } }, dressed.colorbar);
+    dressed.xgap ??= 2;
+    dressed.ygap ??= 2;
+  }
   if ((!trace.type || trace.type === "scatter") && String(trace.mode || "lines").includes("lines")) {
     dressed.line = merge({ width: 1.75 }, dressed.line);
     if (weight > 0 && Array.isArray(trace.y)) dressed.y = smooth(trace.y, weight);
@@ -129,6 +132,8 @@ async function draw(state) {
   const weight = Number(state.box.querySelector("[data-smoothing]")?.value || 0);
   const layout = look(state.figure.layout);
   if (state.box.querySelector("[data-log-toggle]")?.checked) layout.yaxis.type = "log";
+  if (state.figure.data.some((trace) => trace.type === "heatmap")) layout.xaxis.showgrid = layout.yaxis.showgrid = false;
+  if (layout.height) canvas.style.height = `${layout.height}px`;
   if (state.figure.data.length < 2 && layout.showlegend === undefined) layout.showlegend = false;
   canvas.querySelector(".chart-note, noscript")?.remove();
   state.box.classList.toggle("blank", !state.figure.data.length);

@@ -1,5 +1,4 @@
-// Live parts: <section id="x" data-poll="URL" data-poll-since="ISO">. Every 2 s in the first minute, 5 s in the
-// first ten, then 15 s; never in a hidden tab. The server ends it by leaving data-poll out of its answer.
+// Live parts: <section id data-poll="URL" data-poll-since="ISO">. The server ends it by leaving data-poll out.
 import { morph } from "atelier/morph";
 
 const watched = new Map();

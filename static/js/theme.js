@@ -1,5 +1,4 @@
-// Light, dark or the system's theme, and the folded rail. Kept in localStorage and in a cookie, so that the
-// server renders the right one and the small script in the head corrects it before the first paint.
+// The theme and the folded rail, kept in localStorage (read before the first paint) and in a cookie.
 const root = document.documentElement;
 const current = () => root.dataset.theme || "system";
 

@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from apps.accounts.access import Actor
 from apps.accounts.models import Project
 from foundation.clock import now
+from foundation.ui.values import number
 
 SHOWN = 6
 DAY = datetime.timedelta(days=1)
@@ -141,9 +142,7 @@ def _datasets(project: Project) -> dict[str, Any]:
                 f"{version.dataset.name}@{version.number}",
                 link("datasets:version", project.slug, version.dataset.name, version.number)
                 or link("datasets:detail", project.slug, version.dataset.name),
-                note=f"{version.rows:,} rows, {version.columns} columns".replace(",", "\u202f", 1)
-                if version.rows
-                else "",
+                note=f"{number(version.rows)} rows, {version.columns} columns" if version.rows else "",
                 at=version.created_at,
             )
             for version in versions.select_related("dataset").order_by("-created_at")[:SHOWN]

@@ -137,6 +137,12 @@ def get(mapping: Any, key: Any) -> Any:
     return mapping.get(key) if hasattr(mapping, "get") else None
 
 
+@register.filter
+def lines(items: Any) -> str:
+    """A list as lines of text (a template cannot write a line break inside a tag)."""
+    return "\n".join(str(item) for item in items)
+
+
 # ---- navigation and URLs -----------------------------------------------------------------------------------
 
 
