@@ -67,7 +67,7 @@ def _model(actor: Actor, project: Project, name: str) -> Model:
 def _run(actor: Actor, project: Project, run_id: str) -> Run | None:
     if not _RUN_ID.fullmatch(run_id):
         return None
-    run = Run.objects.filter(project=project, pk=uuid.UUID(run_id)).first()
+    run: Run | None = Run.objects.filter(project=project, pk=uuid.UUID(run_id)).first()
     if run is not None:
         return run
     try:

@@ -93,7 +93,7 @@ def finish_checks(*, promotion: Promotion, checks: list[dict[str, Any]]) -> None
     """The checks have run: refuse, wait for an approval, or move the alias. Joins the caller's transaction."""
     failed = [check for check in checks if check["state"] == CheckState.FAILED]
     rows = Promotion.objects.filter(pk=promotion.pk)
-    told = {"checks": checks, "checked_at": now(), "updated_at": now()}
+    told: dict[str, Any] = {"checks": checks, "checked_at": now(), "updated_at": now()}
     if failed:
         sentence = " ".join(str(check["message"]) for check in failed)
         if PROMOTION.move(
@@ -211,7 +211,7 @@ def has_other_maintainer(promotion: Promotion) -> bool:
         Membership.objects.filter(
             team_id=promotion.project.team_id, role__in=roles, user__is_active=True, user__is_service=False
         )
-        .exclude(user_id=promotion.created_by_id)
+        .exclude(user=promotion.created_by)
         .exists()
     )
 

@@ -52,6 +52,7 @@ def describe(folder: Path) -> ModelDescription:
     if not isinstance(content, dict):
         raise ValueError("The MLmodel file cannot be read.")
     signature = content.get("signature") or {}
+    metadata = content.get("metadata")
     example, names = _example(folder, content.get("saved_input_example_info") or {})
     return ModelDescription(
         model_id=str(content.get("model_id") or ""),
@@ -61,7 +62,7 @@ def describe(folder: Path) -> ModelDescription:
         outputs=_columns(signature.get("outputs")),
         example=example,
         example_columns=names,
-        metadata=content.get("metadata") if isinstance(content.get("metadata"), dict) else {},
+        metadata=metadata if isinstance(metadata, dict) else {},
     )
 
 
