@@ -35,7 +35,7 @@ def confusion_matrix(data: Mapping[str, Any]) -> Figure:
         "zmax": 1,
         "customdata": counts,
         "colorscale": [[0, "rgba(0,114,178,0.04)"], [1, "rgba(0,114,178,0.95)"]],
-        "colorbar": {"title": {"text": "share of row"}, "tickformat": ".0%"},
+        "showscale": False,
         "hovertemplate": "true %{y}<br>predicted %{x}<br>%{customdata} rows (%{z:.1%})<extra></extra>",
         "xgap": 2,
         "ygap": 2,
@@ -47,8 +47,8 @@ def confusion_matrix(data: Mapping[str, Any]) -> Figure:
         "Confusion matrix",
         "predicted",
         "true",
-        xaxis={"type": "category"},
-        yaxis={"type": "category", "autorange": "reversed"},
+        xaxis={"type": "category", "showgrid": False},
+        yaxis={"type": "category", "showgrid": False, "autorange": "reversed"},
     )
 
 
@@ -155,7 +155,7 @@ def residuals(data: Mapping[str, Any]) -> Figure:
     )
 
 
-def permutation_importance(data: Mapping[str, Any], *, most: int = 20) -> Figure:
+def permutation_importance(data: Mapping[str, Any], *, most: int = 15) -> Figure:
     """Bars with the fall of the score per shuffled column, the `most` important ones, largest on top."""
     shown = list(data["features"])[:most][::-1]
     bars = {
@@ -172,7 +172,6 @@ def permutation_importance(data: Mapping[str, Any], *, most: int = 20) -> Figure
         f"fall of {data['score']} when shuffled",
         "",
         yaxis={"type": "category", "automargin": True},
-        height=max(240, 28 * len(shown) + 120),
     )
 
 
@@ -209,13 +208,18 @@ def metric_history(key: str, series: Sequence[Mapping[str, Any]], *, log_y: bool
     return _figure(data, key, "step", key, yaxis={"type": "log"} if log_y else {}, showlegend=len(data) > 1)
 
 
-def metric_bars(key: str, runs: Sequence[Mapping[str, Any]]) -> Figure:
-    """One bar per run for a metric that has a single value. runs: [{"name", "colour", "value"}]."""
-    bars = {
-        "type": "bar",
-        "x": [r["name"] for r in runs],
-        "y": [r["value"] for r in runs],
-        "marker": {"color": [r["colour"] for r in runs]},
-        "hovertemplate": "%{x}: %{y:.4g}<extra></extra>",
+def metric_values(key: str, runs: Sequence[Mapping[str, Any]]) -> Figure:
+    """One dot per run for a metric with a single value: bars from zero would hide small differences.
+
+    runs: [{"name", "colour", "value"}].
+    """
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [r["value"] for r in runs],
+        "y": [r["name"] for r in runs],
+        "marker": {"color": [r["colour"] for r in runs], "size": 12},
+        "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
     }
-    return _figure([bars], key, "", key, xaxis={"type": "category"}, showlegend=False)
+    axis = {"type": "category", "autorange": "reversed", "automargin": True}
+    return _figure([dots], key, key, "", yaxis=axis, showlegend=False)

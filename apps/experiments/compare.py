@@ -10,18 +10,20 @@ from typing import Any
 
 from apps.accounts.models import Project
 from apps.experiments import charts
-from apps.experiments.metric_catalogue import METRICS, direction, title
+from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
 from apps.experiments.queries import RunRow, curves_of, rows_of, split_parameters
 from foundation.errors import Invalid, NotFound
 from foundation.ui.series import assign_series, series_colour
 
 RUNS_AT_MOST = 10
 CURVES_AT_MOST = 12
+#: Stands where a run's algorithm has no such parameter.
+ABSENT = "–"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of one run. best: the best of its line; word: said beside it, so that colour is not alone."""
+    """One value of one run. best: the best of its line, which the page also says in a word."""
 
     value: Any
     best: bool = False
@@ -82,7 +84,7 @@ def compare(project: Project, run_ids: Sequence[str], *, differences_only: bool 
     splits = [split_parameters(row) for row in rows]
     merged = [{**settings, **parameters} for settings, parameters in splits]
     names = list(dict.fromkeys(name for values in merged for name in values))
-    parameters = [_line(n, n, [values.get(n) for values in merged]) for n in names if n != "algorithm"]
+    parameters = [_line(n, n, [values.get(n, ABSENT) for values in merged]) for n in names]
     metrics = [_metric_line(n, rows) for n in _metric_names(rows)]
     total = len(facts) + len(parameters) + len(metrics)
     if differences_only:
@@ -147,11 +149,11 @@ def comparison_charts(comparison: Comparison) -> list[tuple[str, charts.Figure]]
             for column, curves in per_run
             if key in curves
         ]
-        figures.append((key, charts.metric_history(key, series)))
-    for line in [m for m in comparison.metrics if m.name in METRICS][:4]:
-        bars = [
+        figures.append((title(key), charts.metric_history(title(key), series)))
+    for line in [m for m in comparison.metrics if m.name in TELLING][:4]:
+        dots = [
             {"name": column.row.run.name, "colour": series_colour(column.series), "value": cell.value}
             for column, cell in zip(comparison.columns, line.cells, strict=True)
         ]
-        figures.append((line.title, charts.metric_bars(line.title, bars)))
+        figures.append((line.title, charts.metric_values(line.title, dots)))
     return figures

@@ -35,11 +35,11 @@ def parameter_field(parameter: Parameter) -> forms.Field:
     shared: dict[str, Any] = {
         "label": parameter.title,
         "help_text": f"{parameter.help} {_range(parameter)}".strip(),
-        "required": False,
+        "required": not parameter.nullable,
         "initial": parameter.default,
     }
     if parameter.type == "boolean":
-        return forms.BooleanField(**shared)
+        return forms.BooleanField(**{**shared, "required": False})
     if parameter.type == "categorical":
         return forms.ChoiceField(choices=[(c, c) for c in parameter.choices], **shared)
     widget = forms.TextInput(
@@ -61,6 +61,8 @@ def _range(parameter: Parameter) -> str:
 
 class ParametersForm(forms.Form):
     """The parameters of one algorithm for one task (or for both while the task is open)."""
+
+    use_required_attribute = False  # an emptied field is answered with the allowed range
 
     def __init__(self, algorithm: Algorithm, task: str | None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,6 +89,7 @@ class RunForm(forms.Form):
 
     advanced = ("task", "features", "seed", "name", "description")
     wide = ("features", "description")
+    use_required_attribute = False  # a hidden part of the form must not hold up the visible one
 
     experiment = forms.CharField(
         label="Experiment",
@@ -105,14 +108,12 @@ class RunForm(forms.Form):
     )
     test_size = forms.CharField(
         label="Share held out",
-        required=False,
         initial=DEFAULT_TEST_SIZE,
         help_text="0.01 to 0.9 of the rows.",
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
     folds = forms.CharField(
         label="Folds",
-        required=False,
         initial=5,
         help_text="2 to 20 parts; each is judged once.",
         widget=forms.TextInput(attrs={"inputmode": "numeric"}),

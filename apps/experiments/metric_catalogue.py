@@ -56,6 +56,15 @@ _ALL = (
 )
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
 
+#: The metrics that tables and comparisons show first.
+TELLING = ("accuracy", "f1_macro", "roc_auc", "log_loss", "rmse", "mae", "r2")
+_OTHER_TITLES = {
+    "fit_seconds": "Training time (s)",
+    "train_loss": "Training loss",
+    "validation_loss": "Validation loss",
+    "validation_score": "Validation score",
+}
+
 #: The metric that ranks runs of a task when nobody chose another.
 PRIMARY = {"classification": "accuracy", "regression": "rmse"}
 
@@ -85,4 +94,13 @@ def direction(name: str) -> str:
 
 def title(name: str) -> str:
     """The metric's title for a table header; foreign metrics keep their own name."""
-    return METRICS[name].title if name in METRICS else name
+    if name in METRICS:
+        return METRICS[name].title
+    if name in _OTHER_TITLES:
+        return _OTHER_TITLES[name]
+    for prefix, words in (("train_", "training rows"), ("fold_", "per fold")):
+        if name.startswith(prefix) and name.removeprefix(prefix) in METRICS:
+            return f"{METRICS[name.removeprefix(prefix)].title}, {words}"
+    if name.endswith("_std") and name.removesuffix("_std") in METRICS:
+        return f"{METRICS[name.removesuffix('_std')].title}, deviation"
+    return name

@@ -105,9 +105,9 @@ class NewRun:
         return get_usable_version(self.actor, self.project, wanted) if wanted else None
 
     @property
-    def target_columns(self) -> list[dict[str, Any]]:
-        """The columns of the chosen version."""
-        return list(self.version.schema) if self.version else []
+    def advanced_open(self) -> bool:
+        """Whether something folded away is wrong, or was filled in from an earlier run."""
+        return any(name in self.form.errors for name in self.form.advanced) if self.problem else False
 
     def start(self, actor: Actor) -> Run | None:
         """Start the run, or keep what was wrong for the page (at its field where there is one)."""

@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from apps.accounts.models import Project
 from apps.experiments import artifacts, charts
 from apps.experiments.compare import Comparison, compare, comparison_charts
-from apps.experiments.metric_catalogue import METRICS, direction, title
+from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
 from apps.experiments.models import Experiment, Run
 from apps.experiments.queries import (
     STATE_WORDS,
@@ -188,7 +188,7 @@ def _chosen(text: str | None, rows: Sequence[RunRow]) -> list[TableColumn]:
         keys = [k for k in dict.fromkeys(text.split(",")) if k.startswith(("metrics.", "params.", "tags."))]
         return [_column(k) for k in keys[:20]]
     present = {name for row in rows for name in row.metrics}
-    known = [name for name in METRICS if name in present and name not in ("precision", "recall", "f1")]
+    known = [name for name in TELLING if name in present]
     others = [n for n in sorted(present) if n not in METRICS and not n.startswith(("fold_", "train_"))]
     others = [n for n in others if not n.endswith(("_std", "_seconds"))]
     return [_column(f"metrics.{name}") for name in (known or others)[:METRIC_COLUMNS_AT_MOST]]
@@ -328,7 +328,7 @@ def _curves(request: HttpRequest, row: RunRow) -> dict[str, Any]:
     colour = series_colour(series_index(row.run.hex))
     return {
         "charts": [
-            (f"curve-{n}", title(key), _curve(key, row.run.name, colour, points))
+            (f"curve-{n}", title(key), _curve(title(key), row.run.name, colour, points))
             for n, (key, points) in enumerate(list(found.items())[:CURVES_AT_MOST])
         ]
     }

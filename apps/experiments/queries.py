@@ -13,6 +13,7 @@ from django.db.models import Count, Max, Q
 
 from adapters.tracking import MetricPoint, RunData, get_tracking
 from apps.accounts.models import Project
+from apps.experiments import algorithms
 from apps.experiments.actions import adopt_missing, mirror_experiments, refresh_client_run
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
 from apps.experiments.models import Experiment, Run
@@ -241,7 +242,16 @@ def split_parameters(row: RunRow) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     settings |= {"folds": run.folds} if run.folds else {"test_size": run.test_size}
     rest = {k: v for k, v in logged.items() if k not in _SPLIT_KEYS and k not in run.parameters}
-    return settings, {**run.parameters, **rest}
+    return settings, {**_in_schema_order(run), **rest}
+
+
+def _in_schema_order(run: Run) -> dict[str, Any]:
+    """The run's parameters as the algorithm declares them: PostgreSQL's jsonb forgets the order."""
+    algorithm = algorithms.every().get(run.algorithm)
+    declared = [p.name for p in algorithm.parameters] if algorithm else []
+    place = {name: n for n, name in enumerate(declared)}
+    names = sorted(run.parameters, key=lambda name: (place.get(name, len(place)), name))
+    return {name: run.parameters[name] for name in names}
 
 
 def summary_of(experiment: Experiment) -> ExperimentSummary:

@@ -91,7 +91,7 @@ class Run(serializers.Serializer[Any]):
     tags = serializers.DictField(child=serializers.CharField())
     model = serializers.DictField(allow_null=True)
     job = serializers.UUIDField(allow_null=True)
-    parent = serializers.CharField(allow_null=True)
+    parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     reason = serializers.CharField()
     error = serializers.DictField(allow_null=True)
     created_by = serializers.CharField(allow_null=True)

@@ -99,6 +99,7 @@ def client_environment(job: Job, experiment_id: str) -> dict[str, str]:
         "MLFLOW_EXPERIMENT_ID": experiment_id,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "8",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }

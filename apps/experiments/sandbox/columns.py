@@ -102,7 +102,7 @@ def part_name(column: str, part: str) -> str:
 
 def _numbers(column: pd.Series) -> np.ndarray:
     if column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype):
-        values = column.to_numpy(dtype=np.float64, copy=True)
+        values: np.ndarray = column.to_numpy(dtype=np.float64, copy=True)
     else:
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     values[np.isinf(values)] = np.nan

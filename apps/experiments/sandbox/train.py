@@ -91,7 +91,8 @@ def _train_on(
         {f"fold_{name}": list(enumerate(values, start=1)) for name, values in fitted.fold_metrics.items()}
     )
     primary = PRIMARY[task]
-    ctx.log.info("%s %.4f on %s rows.", primary, fitted.metrics[primary], f"{len(fitted.y):,}")
+    ctx.log.info("Trained on %s rows in %.2f s.", f"{len(fitted.train):,}", fitted.seconds)
+    ctx.log.info("%s %.4f on %s judged rows.", primary, fitted.metrics[primary], f"{len(fitted.y):,}")
 
     ctx.progress(3, STAGES, "Drawing curves and figures")
     with threadpool_limits(limits=1):  # many small predictions from here on
@@ -104,6 +105,7 @@ def _train_on(
     _log_held_out(ctx, fitted, task, log)
     model = _log_model(job, plan, frame, fitted, task, surroundings, log)
     log.tags(_tags(job, task, fitted, surroundings))
+    ctx.log.info("Kept the model as %s.", model["uri"])
     ctx.progress(STAGES, STAGES, "Done")
     return {
         "task": task,
@@ -230,6 +232,7 @@ def _log_figures(ctx: Context, job: Job, fitted: fitting.Fitted, task: str, log:
         fitted.pipeline, fitted.frame, fitted.y, task=task, seed=job.seed
     )
     log.json("importance.json", found)
+    ctx.log.info("Most important: %s.", ", ".join(f["name"] for f in found["features"][:3]))
     figures["permutation_importance"] = charts.permutation_importance(found)
     if not job.folds and fitted.seconds < 5:
         points = importance.learning_curve(

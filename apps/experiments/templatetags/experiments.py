@@ -53,3 +53,12 @@ def metric_title(name: str) -> str:
 def last_part(path: str) -> str:
     """The file's own name, without its folders."""
     return path.rsplit("/", 1)[-1]
+
+
+@register.filter
+def figure_size(figure: dict[str, Any]) -> str:
+    """ "tall" for a figure with many rows of bars or classes, so that every label has its place."""
+    rows = max(
+        (len(t.get("y") or ()) for t in figure["data"] if t.get("type") in ("bar", "heatmap")), default=0
+    )
+    return "tall" if rows > 8 else ""

@@ -7,6 +7,7 @@ the worker sets for the child. Nothing here imports mlflow when it is imported.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -123,6 +124,8 @@ class MlflowRunLog:
         import cloudpickle
         import mlflow
 
+        # Its warning about pickle is for people who load strangers' files; ours are loaded in a sandbox.
+        logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
         for module in model.by_value:
             cloudpickle.register_pickle_by_value(module)
         try:
