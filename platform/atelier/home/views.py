@@ -62,13 +62,13 @@ def project_new(request: Any) -> HttpResponse:
 @project_page()
 def project_home(request: Any, project: Project) -> HttpResponse:
     """What runs, what failed, what is in production, what drifts, and what to do next."""
-    return render(request, "home/project.html", {"overview": overview(request.actor, project)})
+    return render(request, "home/project.html", {"overview": overview(project)})
 
 
 @project_page()
 def project_live(request: Any, project: Project) -> HttpResponse:
     """The part of the home page that changes by itself."""
-    return render(request, "home/_live.html", {"overview": overview(request.actor, project)})
+    return render(request, "home/_live.html", {"overview": overview(project)})
 
 
 @project_page(write=Role.MAINTAINER)
