@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, FloatField, Func, Q
 from django.db.models.functions import Now
 
 from apps.accounts.tokens import end_job_tokens
@@ -34,6 +34,11 @@ CANCEL_WINS = frozenset({Outcome.SUCCEEDED, Outcome.LOST, Outcome.CANCELLED})
 BACKOFF_SECONDS = (0, 5, 30, 120)
 
 
+SECONDS_HELD = Func(
+    Now() - F("started_at"),
+    template="EXTRACT(EPOCH FROM %(expressions)s)",
+    output_field=FloatField(),
+)
 # A lease that is absent has run out, too: a comparison alone would never find it.
 EXPIRED = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now())
 
@@ -205,7 +210,8 @@ def _close_attempt(job: Job, ending: Ending) -> None:
         exit_code=ending.exit_code,
         cpu_seconds=ending.cpu_seconds,
         max_rss=ending.max_rss,
-        wall_seconds=ending.wall_seconds,
+        # Of a lost attempt nobody measured anything: what the database knows is the time it was held.
+        wall_seconds=SECONDS_HELD if ending.wall_seconds is None else ending.wall_seconds,
         log_key=ending.log_key,
         log_bytes=ending.log_bytes,
     )

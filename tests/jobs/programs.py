@@ -102,9 +102,17 @@ def environment(ctx: Context) -> dict[str, Any]:
         "umask": oct(os.umask(0o077)),
         "session": os.getsid(0) == os.getpid(),
         "no_new_privs": status.get("NoNewPrivs", "").strip(),
-        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+        "descriptors": [number for number in range(256) if _is_open(number)],
         "cwd": str(Path.cwd()),
     }
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def dirty_output(ctx: Context) -> dict[str, Any]:

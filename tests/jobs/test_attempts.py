@@ -149,6 +149,9 @@ def test_the_reaper_returns_a_lost_job_to_the_queue_with_its_doorbell(claimed: C
     assert found is not None
     assert (found.state, found.worker, found.infra_retries_left) == ("queued", "", 2)
     assert Outbox.objects.filter(job=job).count() == 1
+    seconds = job.attempts.get().wall_seconds
+    assert seconds is not None
+    assert 0 <= seconds < 60
 
 
 def test_the_reaper_finds_a_lease_that_is_null(claimed: Callable[..., Job]) -> None:

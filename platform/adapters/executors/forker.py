@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from adapters.executors import proctree
-from adapters.executors.confine import become_subreaper
+from adapters.executors.confine import become_subreaper, hide_process
 from adapters.executors.nanny import serve
 
 # Submodules that first use would import anyway: importing them here saves it in every child.
@@ -82,6 +82,7 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
     """Import, report ready, then fork on request until the worker's end of `control` is closed."""
     began = time.monotonic()
     become_subreaper()
+    hide_process()
     done, missing = import_all(modules)
     gc.collect()
     gc.freeze()
