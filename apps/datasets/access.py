@@ -11,7 +11,9 @@ from foundation.errors import Conflict, Invalid, NotFound
 
 
 def _missing_dataset(name: str) -> NotFound:
-    return NotFound("dataset.not_found", f"There is no dataset '{name[:60]}' in this project.", {"dataset": name[:120]})
+    return NotFound(
+        "dataset.not_found", f"There is no dataset '{name[:60]}' in this project.", {"dataset": name[:120]}
+    )
 
 
 def get_visible_dataset(actor: Actor, project: Project, name: str, *, trashed: bool = False) -> Dataset:
@@ -86,7 +88,9 @@ def get_usable_version(actor: Actor, project: Project, reference: str) -> Datase
         return _newest(dataset)
     version = _version(dataset, number, trashed=False)
     if version.state == VersionState.PENDING:
-        raise Conflict("dataset.not_ready", f"{version.label} is still being read; try again when it is ready.")
+        raise Conflict(
+            "dataset.not_ready", f"{version.label} is still being read; try again when it is ready."
+        )
     if version.state == VersionState.FAILED:
         raise Conflict("dataset.not_ready", f"{version.label} could not be read: {version.error_message}")
     return version
@@ -98,5 +102,8 @@ def _newest(dataset: Dataset) -> DatasetVersion:
     except NotFound:
         last = dataset.versions.filter(deleted_at__isnull=True).first()
     if last is not None and last.state == VersionState.PENDING:
-        raise Conflict("dataset.not_ready", f"{dataset.name}@{last.number} is still being read; try again when it is ready.")
+        raise Conflict(
+            "dataset.not_ready",
+            f"{dataset.name}@{last.number} is still being read; try again when it is ready.",
+        )
     raise Conflict("dataset.not_ready", f"The dataset '{dataset.name}' has no version that could be read.")

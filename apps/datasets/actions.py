@@ -81,7 +81,9 @@ def add_version(
     def write(version_id: UUID, key: str) -> DatasetVersion:
         locked = Dataset.objects.select_for_update().get(pk=dataset.pk)
         if locked.deleted_at is not None:
-            raise Conflict("dataset.trashed", f"The dataset '{dataset.name}' is in the trash; restore it first.")
+            raise Conflict(
+                "dataset.trashed", f"The dataset '{dataset.name}' is in the trash; restore it first."
+            )
         number = locked.last_number + 1
         Dataset.objects.filter(pk=dataset.pk).update(last_number=number, updated_at=now())
         version = _make_version(actor, dataset, number, version_id, key, staged, chosen)
@@ -106,9 +108,13 @@ def retry_version(
     """
     chosen = _options(options if options is not None else version.options)
     if version.state != VersionState.FAILED:
-        raise Conflict("dataset.not_failed", f"{version.label} has not failed, so there is nothing to try again.")
+        raise Conflict(
+            "dataset.not_failed", f"{version.label} has not failed, so there is nothing to try again."
+        )
     if not version.upload_key or not get_store().exists(version.upload_key):
-        raise Conflict("dataset.upload_gone", f"The upload of {version.label} is not kept any more; send the file again.")
+        raise Conflict(
+            "dataset.upload_gone", f"The upload of {version.label} is not kept any more; send the file again."
+        )
     moved = TRANSITIONS.move(
         DatasetVersion.objects.filter(pk=version.pk),
         to=VersionState.PENDING,
@@ -172,7 +178,9 @@ def trash_dataset(*, actor: Actor, dataset: Dataset) -> Dataset:
 def restore_dataset(*, actor: Actor, dataset: Dataset) -> Dataset:
     """Take a dataset out of the trash. Raises Conflict "dataset.exists" when its name was given to another."""
     _refuse_taken(dataset.project, dataset.name)
-    if Dataset.objects.filter(pk=dataset.pk, deleted_at__isnull=False).update(deleted_at=None, updated_at=now()):
+    if Dataset.objects.filter(pk=dataset.pk, deleted_at__isnull=False).update(
+        deleted_at=None, updated_at=now()
+    ):
         _set_alive(dataset, alive=True)
         _audit(actor, dataset.project, "dataset.restore", dataset)
         publish(events.DatasetRestored(project_id=dataset.project_id, dataset_id=dataset.pk))
@@ -195,7 +203,9 @@ def restore_version(*, actor: Actor, version: DatasetVersion) -> DatasetVersion:
     """Take one version out of the trash."""
     if DatasetVersion.objects.filter(pk=version.pk, deleted_at__isnull=False).update(deleted_at=None):
         lineage.set_alive(kind=NodeKind.DATASET_VERSION, key=version.pk, alive=True)
-        _audit(actor, version.project, "dataset.restore_version", version.dataset, {"version": version.number})
+        _audit(
+            actor, version.project, "dataset.restore_version", version.dataset, {"version": version.number}
+        )
     version.refresh_from_db()
     return version
 
@@ -243,7 +253,13 @@ def put_in_lineage(version: DatasetVersion) -> None:
 
 
 def _make_version(
-    actor: Actor, dataset: Dataset, number: int, version_id: UUID, key: str, staged: StagedFile, options: dict[str, str]
+    actor: Actor,
+    dataset: Dataset,
+    number: int,
+    version_id: UUID,
+    key: str,
+    staged: StagedFile,
+    options: dict[str, str],
 ) -> DatasetVersion:
     version = DatasetVersion.objects.create(
         id=version_id,
@@ -299,7 +315,11 @@ def _options(given: Mapping[str, Any] | None) -> dict[str, str]:
 def _checked_name(name: object) -> str:
     name = check_name(name)
     if name in RESERVED:
-        raise Invalid("name.reserved", f"'{name}' is a word of the studio's own addresses; choose another name.", {"field": "name"})
+        raise Invalid(
+            "name.reserved",
+            f"'{name}' is a word of the studio's own addresses; choose another name.",
+            {"field": "name"},
+        )
     return name
 
 

@@ -79,10 +79,14 @@ class DatasetsView(ProjectAPIView):
     order_fields = queries.ORDERS
     default_order = ("-created_at",)
 
-    @extend_schema(operation_id="datasets_list", parameters=LIST_PARAMETERS, responses=schemas.DatasetOut(many=True))
+    @extend_schema(
+        operation_id="datasets_list", parameters=LIST_PARAMETERS, responses=schemas.DatasetOut(many=True)
+    )
     def get(self, request: Any, project: str) -> Response:
         asked = request.query_params
-        found = queries.datasets_of(self.project, q=asked.get("q", ""), trashed=asked.get("trashed") == "true")
+        found = queries.datasets_of(
+            self.project, q=asked.get("q", ""), trashed=asked.get("trashed") == "true"
+        )
         paginator = KeysetPagination()
         page = paginator.paginate_queryset(found, request, view=self) or []
         return paginator.get_paginated_response([dataset_json(one) for one in queries.summaries(page)])
@@ -111,7 +115,9 @@ class DatasetView(ProjectAPIView):
     def get(self, request: Any, project: str, name: str) -> Response:
         return _dataset(get_visible_dataset(self.actor, self.project, name))
 
-    @extend_schema(operation_id="datasets_update", request=schemas.DatasetChange, responses=schemas.DatasetOut)
+    @extend_schema(
+        operation_id="datasets_update", request=schemas.DatasetChange, responses=schemas.DatasetOut
+    )
     def patch(self, request: Any, project: str, name: str) -> Response:
         dataset = get_editable_dataset(self.actor, self.project, name)
         check_if_match(request, _etag(dataset))
@@ -199,7 +205,9 @@ class VersionRestoreView(ProjectAPIView):
 class VersionRetryView(ProjectAPIView):
     """Read the upload of a failed version again."""
 
-    @extend_schema(operation_id="dataset_versions_retry", request=schemas.Options, responses=schemas.VersionOut)
+    @extend_schema(
+        operation_id="dataset_versions_retry", request=schemas.Options, responses=schemas.VersionOut
+    )
     def post(self, request: Any, project: str, name: str, number: str) -> Response:
         version = get_editable_version(self.actor, self.project, name, number)
         changes = _body(request, (*OFFERED, "sheet"))
@@ -225,7 +233,13 @@ class PreviewView(ProjectAPIView):
     def get(self, request: Any, project: str, name: str, number: str) -> Response:
         version = _ready(get_visible_version(self.actor, self.project, name, number))
         profile = queries.profile_of(version)
-        return Response({"dataset": version.dataset.name, "version": version.number, **(profile.preview if profile else {})})
+        return Response(
+            {
+                "dataset": version.dataset.name,
+                "version": version.number,
+                **(profile.preview if profile else {}),
+            }
+        )
 
 
 class _AnyFormat(BaseContentNegotiation):

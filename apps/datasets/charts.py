@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-
 REST = "all others"
 
 
@@ -75,7 +74,9 @@ def _bars(column: dict[str, Any], counts: list[tuple[str, int]]) -> dict[str, An
                 # Equal labels (after cutting) would fall on one bar: positions carry the bars, labels the ticks.
                 "y": list(range(len(counts))),
                 "x": [count for _, count in counts],
-                "customdata": [[label, count / known] for label, (_, count) in zip(labels, counts, strict=True)],
+                "customdata": [
+                    [label, count / known] for label, (_, count) in zip(labels, counts, strict=True)
+                ],
                 "hovertemplate": "%{customdata[0]}<br>%{x:,} rows (%{customdata[1]:.1%})<extra></extra>",
             }
         ],

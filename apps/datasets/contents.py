@@ -58,7 +58,9 @@ def collect_parts(team_id: UUID, parts: list[dict[str, Any]], files: Path) -> li
         size = path.stat().st_size
         if not (store.exists(key) and store.size(key) == size):
             store.put(path, key)
-        found.append({"key": key, "rows": int(part["rows"]), "bytes": size, "sha256": digest, "file": path.name})
+        found.append(
+            {"key": key, "rows": int(part["rows"]), "bytes": size, "sha256": digest, "file": path.name}
+        )
     return found
 
 

@@ -27,7 +27,9 @@ def download(request: HttpRequest, version: DatasetVersion, kind: str) -> Stream
     if kind not in FORMATS:
         raise Invalid("dataset.format", "The format is 'parquet' or 'csv'.", {"field": "format"})
     if not version.is_ready:
-        raise Conflict("dataset.not_ready", f"{version.label} has no rows to download.", {"state": version.state})
+        raise Conflict(
+            "dataset.not_ready", f"{version.label} has no rows to download.", {"state": version.state}
+        )
     parts = [Path(path) for _, path in sorted(version.local_parts().items())]
     whole = kind == "parquet" and len(parts) == 1
     chunks: Callable[[], Iterator[bytes]]
@@ -133,7 +135,9 @@ def _defused(batch: Any) -> Any:
     import pyarrow.compute as pc
 
     columns = [
-        pc.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1") if pa.types.is_string(column.type) else column
+        pc.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
+        if pa.types.is_string(column.type)
+        else column
         for column in batch.columns
     ]
     names = [re.sub(FORMULA, r"'\1", name) for name in batch.schema.names]

@@ -21,13 +21,20 @@ ACCEPT = ".csv,.tsv,.txt,.jsonl,.ndjson,.parquet,.xlsx,.xlsm,.xlsb,.xls,.ods,.gz
 class OptionsForm(forms.Form):
     """How the file is laid out, where finding out is not enough."""
 
-    header = forms.ChoiceField(choices=HEADER, required=False, initial="auto", help_text="CSV, TSV and Excel.")
-    separator = forms.ChoiceField(choices=SEPARATOR, required=False, initial="auto", help_text="CSV only.")
-    encoding = forms.ChoiceField(choices=ENCODING, required=False, initial="auto", help_text="Text files only.")
-    sheet = forms.CharField(
-        label="Worksheet", required=False, max_length=SHEET_LENGTH, help_text="Excel only; empty: the first that is filled."
+    header = forms.ChoiceField(
+        choices=HEADER, required=False, initial="auto", help_text="CSV, TSV and Excel."
     )
-    advanced = ("header", "separator", "encoding", "sheet")
+    separator = forms.ChoiceField(choices=SEPARATOR, required=False, initial="auto", help_text="CSV only.")
+    encoding = forms.ChoiceField(
+        choices=ENCODING, required=False, initial="auto", help_text="Text files only."
+    )
+    sheet = forms.CharField(
+        label="Worksheet",
+        required=False,
+        max_length=SHEET_LENGTH,
+        help_text="Excel only; empty: the first that is filled.",
+    )
+    advanced: tuple[str, ...] = ("header", "separator", "encoding", "sheet")
 
     def options(self) -> dict[str, Any]:
         """The choices, for the action."""
@@ -58,7 +65,7 @@ class UploadForm(OptionsForm):
         widget=forms.FileInput(attrs={"accept": ACCEPT}),
         help_text="CSV, TSV, JSON lines, Parquet or Excel, each also gzipped; at most 5 GB. Drop it here or choose it.",
     )
-    field_order = ("file", "header", "separator", "encoding", "sheet")
+    field_order: tuple[str, ...] = ("file", "header", "separator", "encoding", "sheet")
 
 
 class NewDatasetForm(UploadForm):
@@ -66,11 +73,16 @@ class NewDatasetForm(UploadForm):
 
     name = forms.CharField(
         max_length=63,
-        widget=forms.TextInput(attrs={"data-name-from-file": True, "autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"data-name-from-file": True, "autocomplete": "off", "spellcheck": "false"}
+        ),
         help_text="Letters, digits, '_', '.' and '-'. Runs refer to it by this name.",
     )
     description = forms.CharField(
-        required=False, max_length=5000, widget=forms.Textarea(attrs={"rows": 3}), help_text="What a row is, and where it comes from."
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What a row is, and where it comes from.",
     )
     field_order = ("file", "name", "description", "header", "separator", "encoding", "sheet")
 

@@ -173,7 +173,10 @@ class VersionPage:
         """The first rows as (text, whether it is a number) for each cell; None is missing."""
         numeric = [column["type"] in ("integer", "float") for column in self.preview.get("columns", [])]
         return [
-            [(None if cell is None else charts.word_of(cell), right) for cell, right in zip(row, numeric, strict=True)]
+            [
+                (None if cell is None else charts.word_of(cell), right)
+                for cell, right in zip(row, numeric, strict=True)
+            ]
             for row in self.preview.get("rows", [])
         ]
 
@@ -182,7 +185,9 @@ class VersionPage:
         """The most frequent values of the chosen column: value, rows, share of the values there are."""
         chosen = self.chosen or {"top": []}
         known = max(1, chosen.get("count", 0) - chosen.get("missing", 0))
-        return [(charts.word_of(item["value"]), item["count"], item["count"] / known) for item in chosen["top"]]
+        return [
+            (charts.word_of(item["value"]), item["count"], item["count"] / known) for item in chosen["top"]
+        ]
 
     @property
     def chosen_facts(self) -> list[tuple[str, str]]:
@@ -193,7 +198,9 @@ class VersionPage:
     def poll_url(self) -> str:
         """Where the live part comes from."""
         version = self.version
-        return reverse("datasets:version-live", args=[version.project.slug, version.dataset.name, version.number])
+        return reverse(
+            "datasets:version-live", args=[version.project.slug, version.dataset.name, version.number]
+        )
 
     @classmethod
     def build(cls, request: HttpRequest, version: DatasetVersion, tab: str) -> VersionPage:
@@ -209,7 +216,9 @@ class VersionPage:
             shown = profile.columns[start : start + COLUMNS_PER_PAGE]
             known["columns"] = [ColumnRow.of(start + index, column) for index, column in enumerate(shown)]
             known["column_total"] = len(profile.columns)
-            known["next_columns"] = start + COLUMNS_PER_PAGE if start + COLUMNS_PER_PAGE < len(profile.columns) else None
+            known["next_columns"] = (
+                start + COLUMNS_PER_PAGE if start + COLUMNS_PER_PAGE < len(profile.columns) else None
+            )
             known["previous_columns"] = max(0, start - COLUMNS_PER_PAGE) if start else None
         elif profile is not None and tab == "preview":
             known["preview"] = profile.preview
@@ -236,7 +245,11 @@ def column_facts(column: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [(label, _short(column[key])) for key, label in named if column.get(key) is not None]
     facts += [(f"{point} % below", _short(value)) for point, value in (column.get("quantiles") or {}).items()]
     lengths = column.get("lengths") or {}
-    facts += [(f"{word} length", _short(lengths[key])) for key, word in (("min", "Least"), ("mean", "Mean"), ("max", "Greatest")) if key in lengths]
+    facts += [
+        (f"{word} length", _short(lengths[key]))
+        for key, word in (("min", "Least"), ("mean", "Mean"), ("max", "Greatest"))
+        if key in lengths
+    ]
     return facts
 
 

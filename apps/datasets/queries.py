@@ -61,12 +61,18 @@ def summaries(datasets: Iterable[Dataset]) -> list[DatasetSummary]:
     alive = DatasetVersion.objects.filter(dataset__in=found, deleted_at__isnull=True)
     for key, count in alive.order_by().values_list("dataset").annotate(n=Count("pk")):
         found[key].versions = count
-    newest = alive.select_related("created_by", "project", "job").order_by("dataset_id", "-number").distinct("dataset_id")
+    newest = (
+        alive.select_related("created_by", "project", "job")
+        .order_by("dataset_id", "-number")
+        .distinct("dataset_id")
+    )
     for version in newest:
         summary = found[version.dataset_id]
         version.dataset = summary.dataset
         summary.latest = version
-    waiting = [key for key, s in found.items() if s.latest is not None and s.latest.state != VersionState.READY]
+    waiting = [
+        key for key, s in found.items() if s.latest is not None and s.latest.state != VersionState.READY
+    ]
     for version in newest.filter(state=VersionState.READY, dataset__in=waiting) if waiting else []:
         version.dataset = found[version.dataset_id].dataset
         found[version.dataset_id].ready = version

@@ -43,7 +43,9 @@ class Column(serializers.Serializer[Any]):
     """One column of a schema."""
 
     name = serializers.CharField()
-    type = serializers.ChoiceField(choices=["integer", "float", "boolean", "string", "date", "datetime", "time"])
+    type = serializers.ChoiceField(
+        choices=["integer", "float", "boolean", "string", "date", "datetime", "time"]
+    )
     nullable = serializers.BooleanField()
 
 

@@ -91,7 +91,12 @@ class Ingest:
             raise Conflict("dataset.not_pending", f"{version.label} is not waiting to be read any more.")
         VersionPart.objects.bulk_create(
             VersionPart(
-                version=version, position=position, key=part["key"], rows=part["rows"], bytes=part["bytes"], sha256=part["sha256"]
+                version=version,
+                position=position,
+                key=part["key"],
+                rows=part["rows"],
+                bytes=part["bytes"],
+                sha256=part["sha256"],
             )
             for position, part in enumerate(result["parts"])
         )
@@ -106,7 +111,10 @@ class Ingest:
         transaction.on_commit(lambda: contents.discard_upload(upload), robust=True)
         publish(
             events.VersionReady(
-                project_id=version.project_id, dataset_id=version.dataset_id, version_id=version.pk, number=version.number
+                project_id=version.project_id,
+                dataset_id=version.dataset_id,
+                version_id=version.pk,
+                number=version.number,
             )
         )
 
@@ -147,7 +155,9 @@ def _same_content(version: DatasetVersion, digest: str) -> int | None:
 
 def _keep_detail(version_id: UUID, job_id: UUID) -> None:
     """Copy the detail of a failure (the line, the column) from the job's history."""
-    detail = JobEvent.objects.filter(job_id=job_id).order_by("-at", "-id").values_list("detail", flat=True).first()
+    detail = (
+        JobEvent.objects.filter(job_id=job_id).order_by("-at", "-id").values_list("detail", flat=True).first()
+    )
     known = {key: value for key, value in (detail or {}).items() if key != "code"}
     if known:
         DatasetVersion.objects.filter(pk=version_id, state=VersionState.FAILED).update(error_detail=known)

@@ -72,7 +72,9 @@ def version_new(request: Any, project: Project, name: str) -> HttpResponse:
     return _upload_page(request, UploadForm, made, {"dataset": dataset})
 
 
-def _upload_page(request: Any, form_class: Any, made: Callable[[Any], str], context: dict[str, Any]) -> HttpResponse:
+def _upload_page(
+    request: Any, form_class: Any, made: Callable[[Any], str], context: dict[str, Any]
+) -> HttpResponse:
     form, status = form_class(), 200
     if request.method == "POST":
         form = form_class(request.POST, request.FILES)
@@ -85,7 +87,9 @@ def _upload_page(request: Any, form_class: Any, made: Callable[[Any], str], cont
         else:
             status = 422
     problem = PROBLEMS.get(request.GET.get("problem", ""), "")
-    return render(request, "datasets/upload.html", {**context, "form": form, "problem": problem}, status=status)
+    return render(
+        request, "datasets/upload.html", {**context, "form": form, "problem": problem}, status=status
+    )
 
 
 @project_page()
@@ -148,7 +152,9 @@ def _version(request: Any, project: Project, name: str, number: int) -> DatasetV
 
 @project_page()
 @require_GET
-def version_page(request: Any, project: Project, name: str, number: int, tab: str = "overview") -> HttpResponse:
+def version_page(
+    request: Any, project: Project, name: str, number: int, tab: str = "overview"
+) -> HttpResponse:
     """One version on one of its tabs."""
     version = _version(request, project, name, number)
     context = _version_context(request, version, tab)
@@ -178,7 +184,9 @@ def version_verb(request: Any, project: Project, name: str, number: int, verb: s
         if verb == "retry":
             form = RetryForm(request.POST)
             actions.retry_version(
-                actor=request.actor, version=version, options=form.options() if form.is_valid() else version.options
+                actor=request.actor,
+                version=version,
+                options=form.options() if form.is_valid() else version.options,
             )
         elif verb == "trash":
             actions.trash_version(actor=request.actor, version=version)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from adapters.storage.staging import StagingArea
 from atelier.discovery import optional_module
 from atelier.ports import make_ports
 from gateway.app import Gateway
@@ -20,7 +21,7 @@ def make_gateway() -> Gateway:
     """The front application of the web process."""
     config: Any = settings.CONFIG
     ports = make_ports()
-    django = get_asgi_application()
+    django: Any = get_asgi_application()
     proxy = getattr(optional_module("gateway.mlflow"), "MlflowProxy", None)
     return Gateway(
         django=django,
@@ -32,5 +33,5 @@ def make_gateway() -> Gateway:
             record=Spool(config.home / "spool" / "inferences"),
             session_cookie=settings.SESSION_COOKIE_NAME,
         ),
-        uploads=UploadStage(django, ports, UploadSettings(session_cookie=settings.SESSION_COOKIE_NAME)),
+        uploads=UploadStage(django, ports, StagingArea(), UploadSettings(session_cookie=settings.SESSION_COOKIE_NAME)),
     )

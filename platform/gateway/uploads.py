@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, unquote, urlencode
+from uuid import UUID
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from adapters.storage.staging import StagedFile, StagingWriter, staging_folder, sweep
 from foundation.errors import AtelierError, Invalid, Malformed, TooLarge
 from gateway.http import (
     AsgiApp,
@@ -54,6 +54,41 @@ PROBLEMS = {
 }
 
 
+class StagedFile(Protocol):
+    """A completely received file, as the staging area hands it out (adapters.storage.staging.StagedFile)."""
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def discard(self) -> None: ...
+
+
+class StagingWriter(Protocol):
+    """Receives one file; see adapters.storage.staging.StagingWriter. All methods may block."""
+
+    def reserve(self, expected: int) -> None: ...
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def finish(self, *, filename: str, project_id: UUID, user_id: UUID | None) -> StagedFile: ...
+
+    def abort(self) -> None: ...
+
+
+class StagingArea(Protocol):
+    """Where received files lie until an action claims them; see adapters.storage.staging.StagingArea."""
+
+    def open(self, *, limit: int, quota: int | None = None) -> StagingWriter: ...
+
+    def sweep(self) -> int: ...
+
+
 class UploadPorts(Protocol):
     """The part of gateway.ports.Ports that uploads need."""
 
@@ -67,14 +102,21 @@ class UploadPorts(Protocol):
 class UploadStage:
     """The gateway's part for uploads. settings.routes says which requests are its own."""
 
-    def __init__(self, inner_app: AsgiApp, ports: UploadPorts, settings: UploadSettings | None = None) -> None:
+    def __init__(
+        self,
+        inner_app: AsgiApp,
+        ports: UploadPorts,
+        staging: StagingArea,
+        settings: UploadSettings | None = None,
+    ) -> None:
         self.inner_app = inner_app
         self.ports = ports
+        self.staging = staging
         self.settings = settings or UploadSettings()
 
     async def startup(self) -> None:
         """Remove what the requests of a dead process left behind."""
-        await asyncio.to_thread(sweep)
+        await asyncio.to_thread(self.staging.sweep)
 
     async def shutdown(self) -> None:
         """Nothing is held."""
@@ -120,9 +162,8 @@ class UploadStage:
     async def _receive(
         self, route: UploadRoute, scope: Scope, receive: Receive, caller: Caller, project: ProjectRef
     ) -> _Received:
-        folder = await asyncio.to_thread(staging_folder)
         writer = await asyncio.to_thread(
-            lambda: StagingWriter(limit=route.limit, quota=self.settings.quota, folder=folder)
+            lambda: self.staging.open(limit=route.limit, quota=self.settings.quota)
         )
         try:
             await asyncio.to_thread(writer.reserve, max(0, (declared_length(scope) or 0) - ENVELOPE_BYTES))

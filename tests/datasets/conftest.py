@@ -61,7 +61,9 @@ Ingest = Callable[..., Ingested]
 def ingest(tmp_path: Path) -> Ingest:
     """Run the program over bytes: ingest(data, "table.csv", header="no", limits={…})."""
 
-    def run(data: bytes, filename: str = "table.csv", limits: dict[str, int] | None = None, **options: str) -> Ingested:
+    def run(
+        data: bytes, filename: str = "table.csv", limits: dict[str, int] | None = None, **options: str
+    ) -> Ingested:
         from apps.datasets.sandbox.ingest import main
 
         base = tmp_path / uuid4().hex

@@ -18,12 +18,19 @@ def files(home: Path, below: str) -> list[Path]:
     return [path for path in (home / "objects" / below).rglob("*") if path.is_file()]
 
 
-def test_a_dataset_is_registered_and_its_first_version_read(people: Any, home: Path, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_dataset_is_registered_and_its_first_version_read(
+    people: Any, home: Path, django_capture_on_commit_callbacks: Any
+) -> None:
     from apps.datasets.queries import profile_of, version_inputs
 
     dataset = register(people)
     version = dataset.versions.get()
-    assert (version.number, version.state, version.job.kind, version.upload_bytes) == (1, "pending", "datasets.ingest", len(CHURN))
+    assert (version.number, version.state, version.job.kind, version.upload_bytes) == (
+        1,
+        "pending",
+        "datasets.ingest",
+        len(CHURN),
+    )
     assert len(files(home, "projects")) == 1
     assert list((home / "staging").iterdir()) == []
     with django_capture_on_commit_callbacks(execute=True):
@@ -64,7 +71,9 @@ def test_a_file_that_is_no_table_leaves_a_failed_version_with_its_reason(
     assert files(home, "teams") == []
 
 
-def test_a_failed_reading_can_be_tried_again_with_other_options(people: Any, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_failed_reading_can_be_tried_again_with_other_options(
+    people: Any, django_capture_on_commit_callbacks: Any
+) -> None:
     from apps.datasets.actions import retry_version
 
     version = register(people, b"1,x\n2,y\n").versions.get()
@@ -153,7 +162,9 @@ def test_a_name_in_use_is_a_conflict_and_the_upload_is_not_kept(people: Any, hom
     assert files(home, "projects") == before
 
 
-def test_a_failing_transaction_takes_the_upload_with_it(people: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_transaction_takes_the_upload_with_it(
+    people: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from apps.datasets import actions
 
     def broken(*_: Any) -> None:
@@ -170,7 +181,9 @@ def test_renaming_keeps_versions_and_moves_their_lineage(people: Any) -> None:
     from apps.lineage.models import Node
 
     version = ready_version(people)
-    renamed = update_dataset(actor=people.actor("contributor"), dataset=version.dataset, name="bank", description="All of them")
+    renamed = update_dataset(
+        actor=people.actor("contributor"), dataset=version.dataset, name="bank", description="All of them"
+    )
     assert (renamed.name, renamed.description) == ("bank", "All of them")
     node = Node.objects.get(key=str(version.pk))
     assert (node.name, node.url) == ("bank@1", "/p/shop/datasets/bank/versions/1/")
@@ -250,7 +263,9 @@ def test_a_hostile_result_is_not_believed(people: Any, tmp_path: Path) -> None:
         with pytest.raises(AtelierError):
             contents.collect_parts(people.team.pk, [{"file": name, "rows": 1}], outputs)
     (outputs / "part-00001.parquet").write_bytes(b"real bytes")
-    found = contents.collect_parts(people.team.pk, [{"file": "part-00001.parquet", "rows": 1, "sha256": "0" * 64}], outputs)
+    found = contents.collect_parts(
+        people.team.pk, [{"file": "part-00001.parquet", "rows": 1, "sha256": "0" * 64}], outputs
+    )
     assert found[0]["sha256"] != "0" * 64
 
 
@@ -270,7 +285,9 @@ def test_the_sweep_takes_only_what_nobody_refers_to(people: Any, home: Path) -> 
     assert get_store().exists(pending.upload_key)
 
 
-def test_a_part_that_was_removed_meanwhile_is_stored_again(people: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_was_removed_meanwhile_is_stored_again(
+    people: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from apps.datasets import contents
 
     real = contents.collect_parts

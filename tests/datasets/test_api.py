@@ -32,7 +32,12 @@ def test_a_dataset_is_made_read_and_fetched(people: Any) -> None:
     made = post_file(client, ROOT, name="churn", description="Customers")
     assert made.status_code == 201
     answer = made.json()
-    assert (answer["name"], answer["versions"], answer["ready"], answer["latest"]["state"]) == ("churn", 1, None, "pending")
+    assert (answer["name"], answer["versions"], answer["ready"], answer["latest"]["state"]) == (
+        "churn",
+        1,
+        None,
+        "pending",
+    )
     assert uuid.UUID(answer["job"]) == uuid.UUID(answer["latest"]["job"])
     run_inline(Job.objects.get(pk=answer["job"]))
     version = client.get(f"{ROOT}/churn/versions/1").json()
@@ -59,7 +64,10 @@ def test_versions_are_added_listed_and_tried_again(people: Any) -> None:
     assert (again.status_code, again.json()["state"]) == (200, "pending")
     run_inline(Job.objects.get(pk=again.json()["job"]))
     assert client.get(f"{ROOT}/churn").json()["ready"] == 2
-    assert client.post(f"{ROOT}/churn/versions/2/retry", {}, format="json").json()["error"]["code"] == "dataset.not_failed"
+    assert (
+        client.post(f"{ROOT}/churn/versions/2/retry", {}, format="json").json()["error"]["code"]
+        == "dataset.not_failed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,9 @@ def test_versions_are_added_listed_and_tried_again(people: Any) -> None:
         ({"name": "ok", "description": "x" * 6_000}, 422, "text.invalid"),
     ],
 )
-def test_a_bad_request_makes_nothing(people: Any, home: Any, fields: dict[str, str], status: int, code: str) -> None:
+def test_a_bad_request_makes_nothing(
+    people: Any, home: Any, fields: dict[str, str], status: int, code: str
+) -> None:
     from apps.datasets.models import Dataset
 
     register(people, name="taken")
@@ -88,7 +98,10 @@ def test_a_bad_request_makes_nothing(people: Any, home: Any, fields: dict[str, s
 
 def test_a_request_without_a_file_is_told_how(people: Any) -> None:
     client = people.api("contributor")
-    for answer in (client.post(ROOT, {"name": "x"}, format="json"), client.post(ROOT, {"name": "x"}, format="multipart")):
+    for answer in (
+        client.post(ROOT, {"name": "x"}, format="json"),
+        client.post(ROOT, {"name": "x"}, format="multipart"),
+    ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "upload.no_file")
     broken = client.generic("POST", ROOT, b'{"name": ', content_type="application/json")
     assert broken.status_code == 400
@@ -157,7 +170,11 @@ def test_a_list_is_searched_ordered_and_cut(people: Any) -> None:
     for name in ("alpha", "beta", "gamma"):
         register(people, name=name)
     client = people.api("viewer")
-    assert [row["name"] for row in client.get(f"{ROOT}?order_by=name").json()["results"]] == ["alpha", "beta", "gamma"]
+    assert [row["name"] for row in client.get(f"{ROOT}?order_by=name").json()["results"]] == [
+        "alpha",
+        "beta",
+        "gamma",
+    ]
     assert [row["name"] for row in client.get(f"{ROOT}?q=ET").json()["results"]] == ["beta"]
     first = client.get(f"{ROOT}?limit=2&order_by=-name").json()
     assert [row["name"] for row in first["results"]] == ["gamma", "beta"]
@@ -209,14 +226,28 @@ def test_the_trash_is_a_way_back_and_purging_is_not(people: Any) -> None:
         ("admin", "write", 200, 201),
     ],
 )
-def test_each_persona_may_what_its_role_says(people: Any, who: str, scope: str, reading: int, writing: int) -> None:
+def test_each_persona_may_what_its_role_says(
+    people: Any, who: str, scope: str, reading: int, writing: int
+) -> None:
     ready_version(people)
     client = people.api(who, scope)
-    for path in ("", "/churn", "/churn/versions", "/churn/versions/1", "/churn/versions/1/profile", "/churn/versions/1/preview"):
+    for path in (
+        "",
+        "/churn",
+        "/churn/versions",
+        "/churn/versions/1",
+        "/churn/versions/1/profile",
+        "/churn/versions/1/preview",
+    ):
         assert client.get(f"{ROOT}{path}").status_code == reading
     assert post_file(client, f"{ROOT}/churn/versions").status_code == writing
     if writing != 201:
-        for method, path in (("patch", "/churn"), ("delete", "/churn"), ("post", "/churn/versions/1/retry"), ("delete", "/churn/versions/1")):
+        for method, path in (
+            ("patch", "/churn"),
+            ("delete", "/churn"),
+            ("post", "/churn/versions/1/retry"),
+            ("delete", "/churn/versions/1"),
+        ):
             assert getattr(client, method)(f"{ROOT}{path}", {}, format="json").status_code == writing
 
 

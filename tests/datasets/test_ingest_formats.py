@@ -79,20 +79,30 @@ def workbook(sheets: dict[str, list[list[Any]]]) -> bytes:
             'Target="xl/workbook.xml"/></Relationships>',
         )
         main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-        listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
-        book.writestr("xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>')
+        listed = "".join(
+            f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1)
+        )
+        book.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
+        )
         links = "".join(
             f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/sheet{n}.xml"/>'
             for n in range(1, len(sheets) + 1)
         )
-        book.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{links}</Relationships>')
+        book.writestr(
+            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{links}</Relationships>'
+        )
         for number, rows in enumerate(sheets.values(), 1):
             lines = "".join(
-                f'<row r="{r}">' + "".join(_cell(value, f"{chr(64 + c)}{r}") for c, value in enumerate(row, 1)) + "</row>"
+                f'<row r="{r}">'
+                + "".join(_cell(value, f"{chr(64 + c)}{r}") for c, value in enumerate(row, 1))
+                + "</row>"
                 for r, row in enumerate(rows, 1)
             )
             book.writestr(
-                f"xl/worksheets/sheet{number}.xml", f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>'
+                f"xl/worksheets/sheet{number}.xml",
+                f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>',
             )
     return buffer.getvalue()
 
@@ -115,7 +125,10 @@ FORMS = {
     "utf16be.csv": CSV.encode("utf-16-be"),
     "windows.csv": CSV.encode("cp1252"),
     "table.tsv": CSV.replace('"Cy, the 3rd"', "Cy\0 the 3rd").replace(",", "\t").replace("\0", ",").encode(),
-    "semicolon.csv": CSV.replace('"Cy, the 3rd"', "Cy\0 the 3rd").replace(",", ";").replace("\0", ",").encode(),
+    "semicolon.csv": CSV.replace('"Cy, the 3rd"', "Cy\0 the 3rd")
+    .replace(",", ";")
+    .replace("\0", ",")
+    .encode(),
     "no_final_newline.csv": CSV.rstrip("\n").encode(),
     "misnamed.txt": CSV.encode(),
 }
@@ -141,7 +154,12 @@ def test_one_table_has_one_content_digest_in_every_format(
 
 
 def test_a_workbook_gives_the_same_table(ingest: Ingest) -> None:
-    rows = [["name", "age", "score", "ok"], ["Ann", 31, 1.5, True], ["Bob", None, 2, False], [None, 4, 3.5, True]]
+    rows = [
+        ["name", "age", "score", "ok"],
+        ["Ann", 31, 1.5, True],
+        ["Bob", None, 2, False],
+        [None, 4, 3.5, True],
+    ]
     book = ingest(workbook({"Data": rows}), "table.xlsx")
     text = ingest(b"name,age,score,ok\nAnn,31,1.5,true\nBob,,2,false\n,4,3.5,true\n")
     assert book.types == {"name": "string", "age": "integer", "score": "float", "ok": "boolean"}
@@ -159,7 +177,8 @@ def test_a_workbook_with_several_sheets_reads_the_first_filled_or_the_chosen_one
 
 def test_the_order_of_rows_and_columns_is_part_of_the_content(ingest: Ingest) -> None:
     digests = {
-        ingest(data).result["digest"] for data in (b"a,b\n1,2\n3,4\n", b"a,b\n3,4\n1,2\n", b"b,a\n2,1\n4,3\n", b"a,c\n1,2\n3,4\n")
+        ingest(data).result["digest"]
+        for data in (b"a,b\n1,2\n3,4\n", b"a,b\n3,4\n1,2\n", b"b,a\n2,1\n4,3\n", b"a,c\n1,2\n3,4\n")
     }
     assert len(digests) == 4
 
@@ -180,7 +199,10 @@ def test_blank_lines_around_the_header_do_no_harm(ingest: Ingest) -> None:
 
 
 def test_line_breaks_inside_quotes_stay_in_the_cell(ingest: Ingest) -> None:
-    assert ingest(b'a,b\n1,"x\ny"\n2,"say ""hi"""\n').rows() == [{"a": 1, "b": "x\ny"}, {"a": 2, "b": 'say "hi"'}]
+    assert ingest(b'a,b\n1,"x\ny"\n2,"say ""hi"""\n').rows() == [
+        {"a": 1, "b": "x\ny"},
+        {"a": 2, "b": 'say "hi"'},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +251,9 @@ def test_a_column_that_is_nearly_numeric_is_explained(ingest: Ingest) -> None:
     lines = "".join(f"{n},x\n" for n in range(50))
     done = ingest(f"age,other\n{lines}unknown,x\n1,y\n".encode())
     assert done.types["age"] == "string"
-    assert done.result["notes"] == ["Column 'age' is kept as text: row 51 has 'unknown' among values of type integer."]
+    assert done.result["notes"] == [
+        "Column 'age' is kept as text: row 51 has 'unknown' among values of type integer."
+    ]
 
 
 def test_names_are_trimmed_and_the_nameless_get_one(ingest: Ingest) -> None:
@@ -239,7 +263,9 @@ def test_names_are_trimmed_and_the_nameless_get_one(ingest: Ingest) -> None:
 
 
 def test_json_keys_may_come_late_and_values_may_be_mixed(ingest: Ingest) -> None:
-    lines = b'{"a": 1, "tags": ["x", 2]}\n\n{"a": 2.5, "b": "5"}\n{"b": null, "c": true, "m": 1}\n{"m": "one"}\n'
+    lines = (
+        b'{"a": 1, "tags": ["x", 2]}\n\n{"a": 2.5, "b": "5"}\n{"b": null, "c": true, "m": 1}\n{"m": "one"}\n'
+    )
     done = ingest(lines, "table.jsonl")
     assert done.types == {"a": "float", "tags": "string", "b": "string", "c": "boolean", "m": "string"}
     assert [row["tags"] for row in done.rows()] == ['["x", 2]', None, None, None]

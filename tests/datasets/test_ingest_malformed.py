@@ -24,7 +24,9 @@ def _parquet(**columns: Any) -> bytes:
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns or {"n": list(range(5_000)), "t": [f"text {n}" for n in range(5_000)]}), buffer)
+    pq.write_table(
+        pa.table(columns or {"n": list(range(5_000)), "t": [f"text {n}" for n in range(5_000)]}), buffer
+    )
     return buffer.getvalue()
 
 

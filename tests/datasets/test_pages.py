@@ -43,7 +43,9 @@ def test_a_form_registers_a_dataset_and_leads_to_its_version(people: Any) -> Non
     ("name", "status", "sentence"),
     [("a/b", 422, "letters, digits"), ("", 422, "This field is required"), ("new", 422, "own addresses")],
 )
-def test_a_form_with_a_bad_name_comes_back_with_a_sentence(people: Any, name: str, status: int, sentence: str) -> None:
+def test_a_form_with_a_bad_name_comes_back_with_a_sentence(
+    people: Any, name: str, status: int, sentence: str
+) -> None:
     from apps.datasets.models import Dataset
 
     answer = upload(people.client("contributor"), "/p/shop/datasets/new", name=name)
@@ -61,7 +63,9 @@ def test_a_form_with_a_name_in_use_comes_back(people: Any) -> None:
 
 def test_a_problem_of_the_gateway_is_shown_in_words(people: Any) -> None:
     client = people.client("contributor")
-    assert "larger than one upload may be" in text_of(client.get("/p/shop/datasets/new?problem=upload.too_large"))
+    assert "larger than one upload may be" in text_of(
+        client.get("/p/shop/datasets/new?problem=upload.too_large")
+    )
     assert "&lt;script" not in text_of(client.get("/p/shop/datasets/new?problem=<script>"))
 
 
@@ -79,7 +83,9 @@ def test_the_list_shows_the_newest_ready_version(people: Any) -> None:
     assert "Nothing matches" in text_of(people.client("viewer").get("/p/shop/datasets/?q=zzz"))
 
 
-@pytest.mark.parametrize("tab", ["", "preview", "columns", "columns?column=income", "columns?column=zzz", "lineage", "live"])
+@pytest.mark.parametrize(
+    "tab", ["", "preview", "columns", "columns?column=income", "columns?column=zzz", "lineage", "live"]
+)
 def test_every_tab_of_a_ready_version_answers(people: Any, tab: str) -> None:
     ready_version(people)
     page = text_of(people.client("viewer").get(f"/p/shop/datasets/churn/versions/1/{tab}"))
@@ -138,7 +144,16 @@ def test_renaming_leads_to_the_new_address(people: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "new", "churn/", "churn/edit", "churn/versions/new", "churn/versions/1/", "churn/versions/1/download"]
+    "path",
+    [
+        "",
+        "new",
+        "churn/",
+        "churn/edit",
+        "churn/versions/new",
+        "churn/versions/1/",
+        "churn/versions/1/download",
+    ],
 )
 def test_a_stranger_finds_nothing(people: Any, path: str) -> None:
     ready_version(people)
@@ -146,13 +161,17 @@ def test_a_stranger_finds_nothing(people: Any, path: str) -> None:
     assert people.client("anonymous").get(f"/p/shop/datasets/{path}").status_code == 302
 
 
-@pytest.mark.parametrize("path", ["nothing/", "churn/versions/9/", "churn/versions/999999999/", "churn/versions/1/zzz", "a%00b/"])
+@pytest.mark.parametrize(
+    "path", ["nothing/", "churn/versions/9/", "churn/versions/999999999/", "churn/versions/1/zzz", "a%00b/"]
+)
 def test_what_is_not_there_is_not_found(people: Any, path: str) -> None:
     ready_version(people)
     assert people.client("viewer").get(f"/p/shop/datasets/{path}").status_code == 404
 
 
-def test_lists_cost_the_same_number_of_queries_however_long_they_are(people: Any, django_assert_max_num_queries: Any) -> None:
+def test_lists_cost_the_same_number_of_queries_however_long_they_are(
+    people: Any, django_assert_max_num_queries: Any
+) -> None:
     for number in range(5):
         register(people, name=f"table-{number}")
     client = people.client("viewer")

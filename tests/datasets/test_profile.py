@@ -85,7 +85,8 @@ def test_the_preview_holds_the_first_rows_cut_for_a_page(ingest: Ingest) -> None
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "whole", "bins"), [(0, 29, True, 30), (0, 30, True, 30), (5, 5, True, 1), (2.5, 2.5, False, 1), (0, 1, False, 30)]
+    ("low", "high", "whole", "bins"),
+    [(0, 29, True, 30), (0, 30, True, 30), (5, 5, True, 1), (2.5, 2.5, False, 1), (0, 1, False, 30)],
 )
 def test_edges_cover_the_range(low: float, high: float, whole: bool, bins: int) -> None:
     edges = histogram_edges(low, high, whole=whole)

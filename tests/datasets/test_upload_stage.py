@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.storage.staging import StagingArea
 from foundation.errors import Forbidden, NotFound, Unauthenticated
 from gateway.http import ClientGone, header
 from gateway.ports import Caller, Credentials, ProjectRef
@@ -163,13 +164,19 @@ def _limited(**limits: Any) -> UploadSettings:
 def test_django_gets_the_fields_and_the_file_is_staged(home: Path, tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     django = Django(claim=tmp_path / "kept")
-    body = multipart(content, fields={"name": "churn ü", "csrfmiddlewaretoken": "secret", "file_sha256": "forged"})
-    answer = request(UploadStage(django, PORTS), body)
+    body = multipart(
+        content, fields={"name": "churn ü", "csrfmiddlewaretoken": "secret", "file_sha256": "forged"}
+    )
+    answer = request(UploadStage(django, PORTS, StagingArea()), body)
     assert (answer.status, answer.body) == (201, b"made")
     (call,) = django.calls
     digest = hashlib.sha256(content).hexdigest()
     assert call["bytes"] == content
-    assert (call["staged"].sha256, call["staged"].size, call["staged"].filename) == (digest, len(content), "table.csv")
+    assert (call["staged"].sha256, call["staged"].size, call["staged"].filename) == (
+        digest,
+        len(content),
+        "table.csv",
+    )
     assert (call["staged"].project_id, call["staged"].user_id) == (PROJECT.id, USER)
     assert call["fields"] == {
         "name": "churn ü", "csrfmiddlewaretoken": "secret", "file_name": "table.csv", "file_size": "3000000",
@@ -182,7 +189,7 @@ def test_django_gets_the_fields_and_the_file_is_staged(home: Path, tmp_path: Pat
 
 def test_what_no_action_claims_is_removed(home: Path) -> None:
     django = Django()
-    request(UploadStage(django, PORTS), multipart(b"a,b\n1,2\n"))
+    request(UploadStage(django, PORTS, StagingArea()), multipart(b"a,b\n1,2\n"))
     assert django.calls[0]["bytes"] == b"a,b\n1,2\n"
     assert left(home) == []
 
@@ -192,15 +199,23 @@ def test_what_django_fails_on_is_removed(home: Path) -> None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError):
-        request(UploadStage(broken, PORTS), multipart(b"a"))
+        request(UploadStage(broken, PORTS, StagingArea()), multipart(b"a"))
     assert left(home) == []
 
 
 def test_a_raw_body_with_a_filename_is_a_file_too(home: Path) -> None:
-    for extra in (("x-filename", "my%20table.csv"), ("content-disposition", 'attachment; filename="my table.csv"')):
+    for extra in (
+        ("x-filename", "my%20table.csv"),
+        ("content-disposition", 'attachment; filename="my table.csv"'),
+    ):
         django = Django()
         request(
-            UploadStage(django, PORTS), b"a,b\n1,2\n", content_type="text/csv", query="name=churn", headers=[extra], length=None
+            UploadStage(django, PORTS, StagingArea()),
+            b"a,b\n1,2\n",
+            content_type="text/csv",
+            query="name=churn",
+            headers=[extra],
+            length=None,
         )
         (call,) = django.calls
         assert call["fields"]["name"] == "churn"
@@ -214,7 +229,7 @@ def test_a_cut_connection_leaves_nothing(home: Path, path: str, share: float) ->
     body = multipart(os.urandom(4_000_000))
     django = Django()
     with pytest.raises(ClientGone):
-        request(UploadStage(django, PORTS), body, path=path, cut_at=int(len(body) * share))
+        request(UploadStage(django, PORTS, StagingArea()), body, path=path, cut_at=int(len(body) * share))
     assert django.calls == []
     assert left(home) == []
 
@@ -223,7 +238,7 @@ def test_a_silent_client_is_given_up(home: Path) -> None:
     async def never() -> Any:
         await asyncio.sleep(60)
 
-    stage = UploadStage(Django(), PORTS, _limited(idle_seconds=0.05))
+    stage = UploadStage(Django(), PORTS, StagingArea(), _limited(idle_seconds=0.05))
     scope = {
         "type": "http", "method": "POST", "path": API, "query_string": b"",
         "headers": [(b"authorization", b"Bearer atl_good"), (b"content-type", b"multipart/form-data; boundary=x")],
@@ -240,7 +255,7 @@ def test_a_silent_client_is_given_up(home: Path) -> None:
 @pytest.mark.parametrize(("token", "status"), [("", 401), ("atl_unknown", 401), ("atl_reader", 403)])
 def test_nobody_sends_bytes_before_we_know_that_they_may(home: Path, token: str, status: int) -> None:
     django = Django()
-    answer = request(UploadStage(django, PORTS), multipart(os.urandom(500_000)), token=token)
+    answer = request(UploadStage(django, PORTS, StagingArea()), multipart(os.urandom(500_000)), token=token)
     assert answer.status == status
     assert answer.read == 0
     assert django.calls == []
@@ -248,31 +263,45 @@ def test_nobody_sends_bytes_before_we_know_that_they_may(home: Path, token: str,
 
 
 def test_a_strangers_project_is_not_found(home: Path) -> None:
-    answer = request(UploadStage(Django(), PORTS), multipart(b"x"), path="/api/v1/projects/other/datasets")
+    answer = request(
+        UploadStage(Django(), PORTS, StagingArea()), multipart(b"x"), path="/api/v1/projects/other/datasets"
+    )
     assert (answer.status, answer.error["code"], answer.read) == (404, "project.not_found", 0)
 
 
 def test_a_declared_size_beyond_the_limit_is_refused_unread(home: Path) -> None:
-    answer = request(UploadStage(Django(), PORTS, _limited(limit=1_000)), b"", length=10_000_000)
+    answer = request(
+        UploadStage(Django(), PORTS, StagingArea(), _limited(limit=1_000)), b"", length=10_000_000
+    )
     assert (answer.status, answer.error["code"], answer.read) == (413, "upload.too_large", 0)
 
 
 def test_the_limit_holds_without_a_declared_size(home: Path) -> None:
     body = multipart(os.urandom(9_000_000))
-    answer = request(UploadStage(Django(), PORTS, _limited(limit=2_000_000)), body, length=None)
+    answer = request(
+        UploadStage(Django(), PORTS, StagingArea(), _limited(limit=2_000_000)), body, length=None
+    )
     assert answer.status == 413
     assert answer.read < len(body)
     assert left(home) == []
 
 
 def test_a_wrong_declared_size_does_not_help(home: Path) -> None:
-    answer = request(UploadStage(Django(), PORTS, _limited(limit=1_000)), multipart(b"x" * 5_000), length=500)
+    answer = request(
+        UploadStage(Django(), PORTS, StagingArea(), _limited(limit=1_000)),
+        multipart(b"x" * 5_000),
+        length=500,
+    )
     assert answer.status == 413
     assert left(home) == []
 
 
 def test_a_full_staging_area_is_a_clear_sentence(home: Path) -> None:
-    answer = request(UploadStage(Django(), PORTS, _limited(quota=1_000)), multipart(b"x" * 5_000), length=None)
+    answer = request(
+        UploadStage(Django(), PORTS, StagingArea(), _limited(quota=1_000)),
+        multipart(b"x" * 5_000),
+        length=None,
+    )
     assert (answer.status, answer.error["code"]) == (507, "storage.full")
     assert "disk is full" in answer.error["message"]
     assert left(home) == []
@@ -308,14 +337,14 @@ BROKEN = {
 def test_a_broken_form_is_refused_in_the_error_shape(home: Path, name: str) -> None:
     body, content_type, status, code = BROKEN[name]
     django = Django()
-    answer = request(UploadStage(django, PORTS), body, content_type=content_type)
+    answer = request(UploadStage(django, PORTS, StagingArea()), body, content_type=content_type)
     assert (answer.status, answer.error["code"]) == (status, code)
     assert django.calls == []
     assert left(home) == []
 
 
 def test_a_browsers_form_comes_back_with_the_problem(home: Path) -> None:
-    stage = UploadStage(Django(), PORTS, _limited(limit=1_000))
+    stage = UploadStage(Django(), PORTS, StagingArea(), _limited(limit=1_000))
     answer = request(stage, multipart(b"x" * 5_000), path=FORM, headers=[("accept", "text/html")])
     assert (answer.status, answer.headers["location"]) == (303, f"{FORM}?problem=upload.too_large")
     scripted = request(stage, multipart(b"x" * 5_000), path=FORM, headers=[("accept", "application/json")])
@@ -340,7 +369,7 @@ def test_a_browsers_form_comes_back_with_the_problem(home: Path) -> None:
 )
 def test_only_files_on_upload_routes_are_taken(method: str, path: str, kind: str, expected: bool) -> None:
     scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", kind.encode())]}
-    assert UploadStage(Django(), PORTS).matches(scope) is expected
+    assert UploadStage(Django(), PORTS, StagingArea()).matches(scope) is expected
 
 
 def test_the_boundary_may_fall_anywhere(home: Path) -> None:
@@ -348,7 +377,7 @@ def test_the_boundary_may_fall_anywhere(home: Path) -> None:
     body = multipart(content, fields={"name": "n"})
     for chunk in (1, 7, 61, 1_000):
         django = Django()
-        request(UploadStage(django, PORTS), body, chunk=chunk)
+        request(UploadStage(django, PORTS, StagingArea()), body, chunk=chunk)
         assert django.calls[0]["bytes"] == content
         assert django.calls[0]["fields"]["name"] == "n"
 
@@ -358,5 +387,5 @@ def test_leftovers_of_a_dead_process_go_when_the_stage_starts(home: Path) -> Non
     folder.mkdir()
     (folder / f"{UUID(int=1).hex}.upload").write_bytes(b"x")
     os.utime(folder / f"{UUID(int=1).hex}.upload", (0, 0))
-    asyncio.run(UploadStage(Django(), PORTS).startup())
+    asyncio.run(UploadStage(Django(), PORTS, StagingArea()).startup())
     assert left(home) == []

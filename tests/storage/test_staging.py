@@ -82,7 +82,8 @@ def test_the_sweep_takes_only_what_a_dead_request_left(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"), [("", "upload"), ("../../etc/passwd", "passwd"), ("a\0b.csv", "a_b.csv"), ("x" * 500, "x" * 200)]
+    ("sent", "kept"),
+    [("", "upload"), ("../../etc/passwd", "passwd"), ("a\0b.csv", "a_b.csv"), ("x" * 500, "x" * 200)],
 )
 def test_a_filename_is_only_words_for_people(sent: str, kept: str) -> None:
     assert staging.clean_filename(sent) == kept

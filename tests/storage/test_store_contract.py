@@ -73,7 +73,13 @@ def test_a_second_put_replaces_the_bytes(store: ObjectStore, source: Path) -> No
 def test_a_missing_key_is_not_found(store: ObjectStore, tmp_path: Path) -> None:
     assert not store.exists("nothing")
     assert store.delete("nothing") is False
-    for call in (store.size, store.open, store.local, store.modified, lambda key: store.get(key, tmp_path / "x")):
+    for call in (
+        store.size,
+        store.open,
+        store.local,
+        store.modified,
+        lambda key: store.get(key, tmp_path / "x"),
+    ):
         with pytest.raises(NotFound) as caught:
             call("nothing")
         assert caught.value.code == "storage.missing"
@@ -99,8 +105,22 @@ def test_a_listing_is_sorted_and_keeps_to_the_folder(store: ObjectStore) -> None
 @pytest.mark.parametrize(
     "key",
     [
-        "", "/etc/passwd", "../x", "a/../b", "a//b", "./a", "a/.", "a\\b", "a\0b", "a\nb", "c:/x", "s3://b/x",
-        "a/" * 600, "x" * 300, ".writing-abc", "a/",
+        "",
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a//b",
+        "./a",
+        "a/.",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "c:/x",
+        "s3://b/x",
+        "a/" * 600,
+        "x" * 300,
+        ".writing-abc",
+        "a/",
     ],
 )
 def test_a_key_cannot_leave_the_store(store: ObjectStore, source: Path, key: str) -> None:
@@ -153,7 +173,8 @@ def test_a_full_store_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/y", "s3://", "file://host/x", "relative/path", "s3://key:secret@bucket", "s3://b?colour=red"]
+    "url",
+    ["ftp://x/y", "s3://", "file://host/x", "relative/path", "s3://key:secret@bucket", "s3://b?colour=red"],
 )
 def test_a_bad_storage_address_is_refused_with_a_sentence(url: str, tmp_path: Path) -> None:
     with pytest.raises(Invalid) as caught:
@@ -162,7 +183,9 @@ def test_a_bad_storage_address_is_refused_with_a_sentence(url: str, tmp_path: Pa
     assert "secret" not in str(caught.value.as_dict())
 
 
-def test_the_process_uses_the_store_that_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_uses_the_store_that_the_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("_configured", "_store", "_address"):
         monkeypatch.setattr(factory, name, None)
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))

@@ -25,7 +25,11 @@ def stage_bytes(project: Any, data: bytes, filename: str = "table.csv", user: An
     from adapters.storage.staging import stage
 
     return stage(
-        [data], filename=filename, project_id=project.pk, user_id=user.pk if user else None, limit=1_000_000_000
+        [data],
+        filename=filename,
+        project_id=project.pk,
+        user_id=user.pk if user else None,
+        limit=1_000_000_000,
     )
 
 
@@ -66,7 +70,9 @@ def run_inline(job: Any) -> Any:
         return attempts.finish(job_id=claimed.pk, fence=claimed.fence, ending=ending)
 
 
-def register(people: Any, data: bytes = CHURN, *, name: str = "churn", filename: str = "table.csv", **options: str) -> Any:
+def register(
+    people: Any, data: bytes = CHURN, *, name: str = "churn", filename: str = "table.csv", **options: str
+) -> Any:
     """A dataset whose first version waits to be read."""
     from apps.datasets.actions import create_dataset
 
@@ -79,7 +85,9 @@ def register(people: Any, data: bytes = CHURN, *, name: str = "churn", filename:
     )
 
 
-def ready_version(people: Any, data: bytes = CHURN, *, name: str = "churn", filename: str = "table.csv") -> Any:
+def ready_version(
+    people: Any, data: bytes = CHURN, *, name: str = "churn", filename: str = "table.csv"
+) -> Any:
     """A version that can be used: of a new dataset, or the next one of a known name."""
     from apps.datasets.actions import add_version
     from apps.datasets.models import Dataset

@@ -38,7 +38,9 @@ def checked_names(raw: list[str], limits: Limits, notes: list[str]) -> list[str]
                 line=1,
             )
         elif any(ord(character) < 32 or ord(character) == 127 for character in name):
-            raise unreadable(f"The name of column {index + 1} holds a line break or control character.", line=1)
+            raise unreadable(
+                f"The name of column {index + 1} holds a line break or control character.", line=1
+            )
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if name in seen:
@@ -115,7 +117,9 @@ def target_kind(name: str, dtype: Any, notes: list[str]) -> str:
         notes.append(f"Column '{name}' holds durations, which are kept as seconds.")
         return "float"
     if dtype == pl.Binary:
-        raise unreadable(f"Column '{name}' holds binary values, which are not values of a table.", column=name)
+        raise unreadable(
+            f"Column '{name}' holds binary values, which are not values of a table.", column=name
+        )
     if dtype.is_nested():
         notes.append(f"Column '{name}' holds lists or structures, which are kept as JSON text.")
     return "string"
@@ -158,7 +162,8 @@ def _text(values: pl.Series) -> pl.Series:
         return values.cast(pl.String)
     if values.dtype.is_nested():
         rendered = [
-            None if cell is None else json.dumps(cell, default=str, ensure_ascii=False) for cell in values.to_list()
+            None if cell is None else json.dumps(cell, default=str, ensure_ascii=False)
+            for cell in values.to_list()
         ]
         return pl.Series(values.name, rendered, dtype=pl.String)
     text = values.cast(pl.String)

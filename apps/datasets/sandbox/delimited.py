@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_ROWS = 200
-_VALUE = re.compile(f"{INTEGER}|{FLOAT}|^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T ].*)?$|^(?:true|false)$", re.IGNORECASE)
+_VALUE = re.compile(
+    f"{INTEGER}|{FLOAT}|^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T ].*)?$|^(?:true|false)$", re.IGNORECASE
+)
 _SEP_LINE = re.compile(r"^\"?sep=(.)\"?\r?$", re.IGNORECASE)
 
 
@@ -286,5 +288,7 @@ def _never_closed(line: int) -> UserError:
 
 def _long_line(line: int, limits: Limits) -> UserError:
     return too_large(
-        f"Line {line:,} is longer than {limits.line_bytes:,} bytes, which is the limit.", "line_bytes", limits.line_bytes
+        f"Line {line:,} is longer than {limits.line_bytes:,} bytes, which is the limit.",
+        "line_bytes",
+        limits.line_bytes,
     )

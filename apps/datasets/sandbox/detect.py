@@ -89,7 +89,9 @@ def _kind(path: Path, name: str, limits: Limits) -> str:
         if head.startswith(magic) and not (magic == b"ORC" and _looks_like_text(path)):
             raise unreadable(f"The file is {what}, not a table. Accepted are {ACCEPTED}.")
     if name.endswith(".parquet"):
-        raise unreadable("The file is called .parquet but does not begin as Parquet does; it is damaged or misnamed.")
+        raise unreadable(
+            "The file is called .parquet but does not begin as Parquet does; it is damaged or misnamed."
+        )
     if name.endswith((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")):
         raise unreadable("The file is called a workbook but is not one; it is damaged or misnamed.")
     return "jsonlines" if _begins_as_json(path, name) else "delimited"
@@ -156,7 +158,9 @@ def _check_workbook(path: Path, limits: Limits) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise unreadable("The workbook (or zip archive) is truncated or damaged.") from error
     if not any(name.startswith(("xl/", "content.xml")) for name in names):
-        raise unreadable(f"The file is a zip archive, not a table; upload what is inside. Accepted are {ACCEPTED}.")
+        raise unreadable(
+            f"The file is a zip archive, not a table; upload what is inside. Accepted are {ACCEPTED}."
+        )
     if any(entry.flag_bits & 1 for entry in entries):
         raise unreadable("The workbook is protected by a password; save it without one.")
     packed = path.stat().st_size

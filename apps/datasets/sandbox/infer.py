@@ -53,7 +53,11 @@ class ColumnType:
         import polars as pl
 
         cells = values.str.strip_chars()
-        keep = cells.is_not_null() & (cells != "") & ~cells.is_in(pl.Series(MISSING_WORDS, dtype=pl.String).implode())
+        keep = (
+            cells.is_not_null()
+            & (cells != "")
+            & ~cells.is_in(pl.Series(MISSING_WORDS, dtype=pl.String).implode())
+        )
         cells = cells.filter(keep)
         if cells.is_empty():
             return
@@ -94,7 +98,9 @@ class ColumnType:
 def kind_of(cells: pl.Series, among: tuple[str, ...], hint: str = "") -> str:
     """The narrowest kind that all cells (stripped, none missing) read as: integer, float, boolean, date, datetime,
     datetime_utc (with a zone) or string. hint: the kind to try first."""
-    order = [kind for kind in among if kind in (hint, hint.removesuffix("_utc"))] + [k for k in among if k != hint]
+    order = [kind for kind in among if kind in (hint, hint.removesuffix("_utc"))] + [
+        k for k in among if k != hint
+    ]
     narrowest = order if hint != "float" else ["integer", *order]
     for kind in narrowest:
         if not fitting(cells.head(64), kind).all() or not fitting(cells, kind).all():

@@ -39,7 +39,9 @@ def main(ctx: Context) -> dict[str, Any]:
         return _Ingestion(ctx, limits, options).run()
     except MemoryError as error:
         raise too_large(
-            "The file needs more memory to read than one ingestion may use; split it, or upload Parquet.", "memory", 0
+            "The file needs more memory to read than one ingestion may use; split it, or upload Parquet.",
+            "memory",
+            0,
         ) from error
 
 
@@ -58,7 +60,9 @@ class _Ingestion:
         filename = str(self.ctx.payload.get("filename", ""))
         size = self.upload.stat().st_size
         self.ctx.log.info("Reading %s (%s bytes).", filename or "the upload", f"{size:,}")
-        source = detect.recognise(self.upload, filename, self.ctx.folder, self.limits, self._reading(size, 0, 10))
+        source = detect.recognise(
+            self.upload, filename, self.ctx.folder, self.limits, self._reading(size, 0, 10)
+        )
         self.format = {"kind": source.kind, "compression": source.compression}
         writer = self._write(source)
         digest = writer.close()
@@ -78,7 +82,9 @@ class _Ingestion:
         )  # fmt: skip
         _write_json(self.ctx.outputs / "profile.json", {"rows": writer.rows, "columns": columns})
         _write_json(self.ctx.outputs / "preview.json", preview_of(parts[0], writer.schema, self.limits))
-        self.ctx.log.info("%s rows and %s columns in %s part(s).", f"{writer.rows:,}", len(writer.schema), len(parts))
+        self.ctx.log.info(
+            "%s rows and %s columns in %s part(s).", f"{writer.rows:,}", len(writer.schema), len(parts)
+        )
         self.ctx.progress(100, 100, "Done")
         return {
             "rows": writer.rows,
@@ -135,7 +141,9 @@ class _Ingestion:
         for batch in jsonlines.batches(text, shape, self.limits, self._reading(total, 20, READ_END)):
             self._take(batch, spool)
         if not shape.columns:
-            raise unreadable("No object has any key." if shape.rows else "The file has no lines with content.")
+            raise unreadable(
+                "No object has any key." if shape.rows else "The file has no lines with content."
+            )
         names = jsonlines.final_names(shape, self.limits, self.notes)
         self._note_types(zip(names, shape.columns.values(), strict=True))
         return names, [column.kind for column in shape.columns.values()]
@@ -178,7 +186,11 @@ class _Ingestion:
 
     def _write_excel(self, path: Path) -> TableWriter:
         frame, sheet = typed.read_excel(
-            path, sheet=self.options["sheet"], header=self.options["header"], limits=self.limits, notes=self.notes
+            path,
+            sheet=self.options["sheet"],
+            header=self.options["header"],
+            limits=self.limits,
+            notes=self.notes,
         )
         self.format["sheet"] = sheet
         self.format["header"] = self.options["header"] != "no"
@@ -200,7 +212,9 @@ class _Ingestion:
         return TableWriter(self.ctx.outputs, schema, self.limits)
 
     def _reading(self, total: int, start: float, end: float) -> Callable[[int], None]:
-        return lambda done: self._tell(start + (end - start) * min(1.0, done / max(1, total)), "Reading the file")
+        return lambda done: self._tell(
+            start + (end - start) * min(1.0, done / max(1, total)), "Reading the file"
+        )
 
     def _tell(self, percent: float, message: str) -> None:
         self.ctx.progress(round(percent, 1), 100, message)

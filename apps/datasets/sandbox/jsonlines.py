@@ -79,14 +79,16 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
             raise _array() from error
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
         raise unreadable(
-            f"Line {number:,} is not valid JSON ({reason}); JSON lines needs one whole object on each line.", line=number
+            f"Line {number:,} is not valid JSON ({reason}); JSON lines needs one whole object on each line.",
+            line=number,
         ) from error
     if isinstance(found, dict):
         return found
     if isinstance(found, list) and number == 1:
         raise _array()
     raise unreadable(
-        f"Line {number:,} holds {_kind_of(found)[1]}, not an object; JSON lines needs one object on each line.", line=number
+        f"Line {number:,} holds {_kind_of(found)[1]}, not an object; JSON lines needs one object on each line.",
+        line=number,
     )
 
 

@@ -45,11 +45,17 @@ class Limits:
     def check_shape(self, rows: int, columns: int) -> None:
         """Raises UserError when a table of that shape is too large."""
         if columns > self.columns:
-            raise too_large(f"The table has {columns:,} columns; {self.columns:,} are allowed.", "columns", self.columns)
+            raise too_large(
+                f"The table has {columns:,} columns; {self.columns:,} are allowed.", "columns", self.columns
+            )
         if rows > self.rows:
-            raise too_large(f"The table has more than {self.rows:,} rows, which is the limit.", "rows", self.rows)
+            raise too_large(
+                f"The table has more than {self.rows:,} rows, which is the limit.", "rows", self.rows
+            )
         if rows * columns > self.cells:
-            raise too_large(f"The table has more than {self.cells:,} cells, which is the limit.", "cells", self.cells)
+            raise too_large(
+                f"The table has more than {self.cells:,} cells, which is the limit.", "cells", self.cells
+            )
 
 
 def too_large(sentence: str, what: str, limit: int) -> UserError:

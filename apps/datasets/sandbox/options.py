@@ -29,11 +29,17 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, str]:
     for name, values in OFFERED.items():
         value = given.get(name) or "auto"
         if value not in values:
-            raise UserError(f"The option {name} is one of {', '.join(values)}.", code="dataset.options", detail={"field": name})
+            raise UserError(
+                f"The option {name} is one of {', '.join(values)}.",
+                code="dataset.options",
+                detail={"field": name},
+            )
         found[name] = str(value)
     sheet = str(given.get("sheet") or "")
     if len(sheet) > SHEET_LENGTH or "\x00" in sheet:
         raise UserError(
-            f"The name of a worksheet has at most {SHEET_LENGTH} characters.", code="dataset.options", detail={"field": "sheet"}
+            f"The name of a worksheet has at most {SHEET_LENGTH} characters.",
+            code="dataset.options",
+            detail={"field": "sheet"},
         )
     return {**found, "sheet": sheet}

@@ -113,7 +113,9 @@ class TableWriter:
         self._writer: pq.ParquetWriter | None = None
         self._path = self.folder / "unset"
         self._part_rows = 0
-        self._group = min(GROUP_ROWS, self.limits.part_rows, max(1024, GROUP_CELLS // max(1, len(self.schema))))
+        self._group = min(
+            GROUP_ROWS, self.limits.part_rows, max(1024, GROUP_CELLS // max(1, len(self.schema)))
+        )
         self.missing = [0] * len(self.schema)
 
     def write(self, batch: pa.RecordBatch) -> None:

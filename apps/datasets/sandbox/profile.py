@@ -52,7 +52,9 @@ def profile_of(
         rows = int(_one(connection, "SELECT count(*) FROM t")[0])
         found = []
         for index, field in enumerate(schema):
-            column = _Column(connection, field.name, type_name(field.type), rows, exact=rows <= limits.exact_rows)
+            column = _Column(
+                connection, field.name, type_name(field.type), rows, exact=rows <= limits.exact_rows
+            )
             found.append(column.describe())
             progress((index + 1) / len(schema))
         return found
@@ -132,7 +134,8 @@ class _Column:
 
         spread = ", avg(v), stddev_samp(v)"
         query = (
-            "SELECT count(*), min(v), max(v), count(*) FILTER (v = 0), count(*) FILTER (v < 0){} FROM " + self.source
+            "SELECT count(*), min(v), max(v), count(*) FILTER (v = 0), count(*) FILTER (v < 0){} FROM "
+            + self.source
         )
         try:
             row = _one(self.connection, query.format(spread))

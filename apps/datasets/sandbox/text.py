@@ -46,7 +46,9 @@ class Text:
     note: str = ""
 
 
-def as_utf8(path: Path, folder: Path, asked: str = "auto", progress: Callable[[int], None] = lambda _: None) -> Text:
+def as_utf8(
+    path: Path, folder: Path, asked: str = "auto", progress: Callable[[int], None] = lambda _: None
+) -> Text:
     """The same text as valid UTF-8 without NUL, checked to its last byte.
 
     asked: "auto" or a key of ENCODINGS. folder: where a re-encoded copy may be written. progress: bytes read.
@@ -101,7 +103,7 @@ def _chunks(path: Path, skip: int, progress: Callable[[int], None]) -> Iterator[
 
 
 def _check_utf8(path: Path, skip: int, *, guess: bool, progress: Callable[[int], None]) -> str:
-    """"utf-8" when every byte holds, "cp1252" when it is plainly a one-byte encoding (only if `guess`)."""
+    """ "utf-8" when every byte holds, "cp1252" when it is plainly a one-byte encoding (only if `guess`)."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     line, controls, size, good, bad, first_bad = 1, 0, 0, 0, 0, 0
     undefined = False
@@ -147,7 +149,8 @@ def _transcode(path: Path, target: Path, encoding: str, skip: int, progress: Cal
             _write(writing.write, decoder.decode(b"", final=True), line)
         except (UnicodeDecodeError, UnicodeEncodeError) as error:
             raise unreadable(
-                f"The file is not valid {LABELS.get(encoding, encoding)}: it breaks at or after line {line}.", line=line
+                f"The file is not valid {LABELS.get(encoding, encoding)}: it breaks at or after line {line}.",
+                line=line,
             ) from error
 
 

@@ -67,7 +67,7 @@ def parquet_columns(found: Any, limits: Limits, notes: list[str]) -> list[Column
     try:
         names = checked_names(list(found.schema_arrow.names), limits, notes)
         empty = found.schema_arrow.empty_table().rename_columns(names)
-        schema = pl.from_arrow(empty).schema
+        schema = pl.DataFrame(empty).schema
     except (pa.ArrowException, pl.exceptions.PolarsError, NotImplementedError, ValueError) as error:
         raise unreadable("The Parquet file has a column of a type that cannot be read.") from error
     index = [name for name in names if _PANDAS_INDEX.fullmatch(name)]
@@ -75,7 +75,9 @@ def parquet_columns(found: Any, limits: Limits, notes: list[str]) -> list[Column
         notes.append("The row index that pandas stored beside the columns was left out.")
     else:
         index = []
-    return [Column(name, target_kind(name, dtype, notes)) for name, dtype in schema.items() if name not in index]
+    return [
+        Column(name, target_kind(name, dtype, notes)) for name, dtype in schema.items() if name not in index
+    ]
 
 
 def parquet_batches(
@@ -94,11 +96,13 @@ def parquet_batches(
     group = 0
     try:
         for group in range(found.metadata.num_row_groups):
-            for batch in found.iter_batches(batch_size=size, row_groups=[group], columns=wanted, use_threads=False):
+            for batch in found.iter_batches(
+                batch_size=size, row_groups=[group], columns=wanted, use_threads=False
+            ):
                 table = pa.Table.from_batches([batch]).rename_columns([column.name for column in columns])
                 rows += batch.num_rows
                 progress(rows)
-                yield from stored(pl.from_arrow(table), columns)  # type: ignore[arg-type]
+                yield from stored(pl.DataFrame(table), columns)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(
             f"The Parquet file is damaged: part {group + 1} of {found.metadata.num_row_groups} cannot be read.",
@@ -119,7 +123,9 @@ def stored(frame: pl.DataFrame, columns: list[Column]) -> Iterator[pa.RecordBatc
     yield from pa.Table.from_arrays(arrays, names=[column.name for column in columns]).to_batches()
 
 
-def read_excel(path: Path, *, sheet: str, header: str, limits: Limits, notes: list[str]) -> tuple[pl.DataFrame, str]:
+def read_excel(
+    path: Path, *, sheet: str, header: str, limits: Limits, notes: list[str]
+) -> tuple[pl.DataFrame, str]:
     """One worksheet as a frame, and its name. sheet: "" for the first visible one that has rows.
 
     Whole numbers become integers and midnights dates, since a workbook knows neither. Raises UserError.
@@ -152,7 +158,9 @@ def _choose_sheet(book: Any, sheet: str, notes: list[str]) -> str:
     names: list[str] = list(book.sheet_names)
     if sheet:
         if sheet not in names:
-            raise unreadable(f"There is no worksheet '{sheet}'; there are {', '.join(names[:20])}.", sheets=names[:100])
+            raise unreadable(
+                f"There is no worksheet '{sheet}'; there are {', '.join(names[:20])}.", sheets=names[:100]
+            )
         return sheet
     filled = [
         name for name in names
@@ -176,7 +184,11 @@ def _settled(table: pl.DataFrame) -> pl.DataFrame:
         known = series.drop_nulls()
         if series.dtype.is_float() and len(known) and bool(((known % 1 == 0) & (known.abs() < 2**53)).all()):
             series = series.cast(pl.Int64)
-        elif isinstance(series.dtype, pl.Datetime) and len(known) and bool((known.dt.time() == datetime.time(0)).all()):
+        elif (
+            isinstance(series.dtype, pl.Datetime)
+            and len(known)
+            and bool((known.dt.time() == datetime.time(0)).all())
+        ):
             series = series.cast(pl.Date)
         columns.append(series)
     return pl.DataFrame(columns)

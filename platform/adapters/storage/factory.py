@@ -94,4 +94,8 @@ def _open_s3(url: str, bucket: str, path: str, options: dict[str, str], home: Pa
 
 def _bad_url(url: str, reason: str) -> Invalid:
     # Neither query nor user part is repeated: they may hold a secret.
-    return Invalid("storage.url", f"ATELIER_STORAGE_URL is not usable: {reason}.", {"url": url.partition("?")[0].rpartition("@")[2]})
+    return Invalid(
+        "storage.url",
+        f"ATELIER_STORAGE_URL is not usable: {reason}.",
+        {"url": url.partition("?")[0].rpartition("@")[2]},
+    )

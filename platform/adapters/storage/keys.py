@@ -60,5 +60,7 @@ def content_key(team_id: UUID, sha256: str, suffix: str = "", *, area: str = "ob
     Raises Invalid "storage.key" for anything that is not such a digest.
     """
     if not _DIGEST.fullmatch(sha256):
-        raise Invalid("storage.key", "A content address needs a SHA-256 in 64 hex digits.", {"sha256": sha256[:80]})
+        raise Invalid(
+            "storage.key", "A content address needs a SHA-256 in 64 hex digits.", {"sha256": sha256[:80]}
+        )
     return check_key(f"teams/{team_id.hex}/{area}/{sha256[:2]}/{sha256}{suffix}")

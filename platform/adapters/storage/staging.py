@@ -149,6 +149,18 @@ class StagingWriter:
         )
 
 
+class StagingArea:
+    """The staging area as the gateway is given it."""
+
+    def open(self, *, limit: int, quota: int | None = None) -> StagingWriter:
+        """A writer for one file."""
+        return StagingWriter(limit=limit, quota=quota)
+
+    def sweep(self) -> int:
+        """Remove what requests of a dead process left behind; returns how many files."""
+        return sweep()
+
+
 def stage(
     chunks: Iterable[bytes],
     *,
