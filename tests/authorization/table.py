@@ -21,6 +21,17 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/jobs/{{job}}": {"GET": _V},
     f"{_P}/jobs/{{job}}/logs": {"GET": _V},
     f"{_P}/jobs/{{job}}/cancel": {"POST": _C},
+    f"{_P}/datasets": {"GET": _V, "POST": _C},
+    f"{_P}/datasets/{{name}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
+    f"{_P}/datasets/{{name}}/restore": {"POST": _C},
+    f"{_P}/datasets/{{name}}/purge": {"POST": _M},
+    f"{_P}/datasets/{{name}}/versions": {"GET": _V, "POST": _C},
+    f"{_P}/datasets/{{name}}/versions/{{number}}": {"GET": _V, "DELETE": _C},
+    f"{_P}/datasets/{{name}}/versions/{{number}}/restore": {"POST": _C},
+    f"{_P}/datasets/{{name}}/versions/{{number}}/retry": {"POST": _C},
+    f"{_P}/datasets/{{name}}/versions/{{number}}/profile": {"GET": _V},
+    f"{_P}/datasets/{{name}}/versions/{{number}}/preview": {"GET": _V},
+    f"{_P}/datasets/{{name}}/versions/{{number}}/download": {"GET": _V},
     f"{_P}/algorithms": {"GET": _V},
     f"{_P}/runs": {"GET": _V, "POST": _C},
     f"{_P}/runs/{{run}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
@@ -66,6 +77,24 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/models/{model}/{number}/restore": {"POST": _C},
     "p/{project}/models/promotions/{promotion}/approve": {"POST": _M},
     "p/{project}/models/promotions/{promotion}/reject": {"POST": _C},
+    "p/{project}/datasets/": {"GET": _V},
+    "p/{project}/datasets/new": {"GET": _V, "POST": _C},
+    "p/{project}/datasets/{name}/": {"GET": _V},
+    "p/{project}/datasets/{name}/edit": {"GET": _V, "POST": _C},
+    "p/{project}/datasets/{name}/trash": {"POST": _C},
+    "p/{project}/datasets/{name}/restore": {"POST": _C},
+    "p/{project}/datasets/{name}/versions/new": {"GET": _V, "POST": _C},
+    "p/{project}/datasets/{name}/versions/{number}/": {"GET": _V},
+    "p/{project}/datasets/{name}/versions/{number}/live": {"GET": _V},
+    "p/{project}/datasets/{name}/versions/{number}/download": {"GET": _V},
+    **{
+        f"p/{{project}}/datasets/{{name}}/versions/{{number}}/{tab}": {"GET": _V}
+        for tab in ("preview", "columns", "lineage")
+    },
+    **{
+        f"p/{{project}}/datasets/{{name}}/versions/{{number}}/{verb}": {"POST": _C}
+        for verb in ("retry", "trash", "restore")
+    },
     "p/{project}/jobs/": {"GET": _V},
     "p/{project}/jobs/{job}/": {"GET": _V},
     "p/{project}/jobs/{job}/progress": {"GET": _V},
