@@ -130,7 +130,7 @@ def handler_for(kind: str) -> Registered:
         raise LookupError(f"no handler is registered for the job kind {kind}") from None
 
 
-def known_kinds() -> list[str]:
+def kinds() -> list[str]:
     """All registered kinds, sorted."""
     return sorted(_registry)
 
