@@ -14,7 +14,7 @@ Figure = dict[str, Any]
 
 def _figure(data: list[dict[str, Any]], title: str, x: str, y: str, **layout: Any) -> Figure:
     shape: dict[str, Any] = {
-        "title": {"text": title},
+        **({"title": {"text": title}} if title else {}),
         "xaxis": {"title": {"text": x}} | layout.pop("xaxis", {}),
         "yaxis": {"title": {"text": y}} | layout.pop("yaxis", {}),
     }
@@ -34,7 +34,6 @@ def confusion_matrix(data: Mapping[str, Any]) -> Figure:
         "zmin": 0,
         "zmax": 1,
         "customdata": counts,
-        "colorscale": [[0, "rgba(0,114,178,0.04)"], [1, "rgba(0,114,178,0.95)"]],
         "showscale": False,
         "hovertemplate": "true %{y}<br>predicted %{x}<br>%{customdata} rows (%{z:.1%})<extra></extra>",
         "xgap": 2,
@@ -205,7 +204,7 @@ def metric_history(key: str, series: Sequence[Mapping[str, Any]], *, log_y: bool
         if one.get("colour"):
             trace |= {"line": {"color": one["colour"], "width": 2}, "marker": {"color": one["colour"]}}
         data.append(trace)
-    return _figure(data, key, "step", key, yaxis={"type": "log"} if log_y else {}, showlegend=len(data) > 1)
+    return _figure(data, "", "step", key, yaxis={"type": "log"} if log_y else {}, showlegend=len(data) > 1)
 
 
 def metric_values(key: str, runs: Sequence[Mapping[str, Any]]) -> Figure:
@@ -222,4 +221,4 @@ def metric_values(key: str, runs: Sequence[Mapping[str, Any]]) -> Figure:
         "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
     }
     axis = {"type": "category", "autorange": "reversed", "automargin": True}
-    return _figure([dots], key, key, "", yaxis=axis, showlegend=False)
+    return _figure([dots], "", key, "", yaxis=axis, showlegend=False)

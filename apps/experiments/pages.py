@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -376,10 +375,9 @@ def load_code(model: dict[str, Any], tracking: str, *, own: bool) -> str:
         f'model = mlflow.{"sklearn" if own else "pyfunc"}.load_model("{model["uri"]}")',
     ]
     if example := model.get("example"):
-        shown = (
-            json.dumps(example[:1]).replace("null", "None").replace("true", "True").replace("false", "False")
-        )
-        lines.append(f"model.predict(pandas.DataFrame({shown}))")
+        order = [c["name"] for c in model["signature"]["inputs"]]  # jsonb forgets the order of keys
+        record = {name: example[0].get(name) for name in order}
+        lines.append(f"model.predict(pandas.DataFrame([{record!r}]))")
     return "\n".join(lines)
 
 
