@@ -106,8 +106,8 @@ class Heart:
             try:
                 self.beat()
                 self.each_beat()
-            except Exception:
-                logger.warning("the heart of %s missed a beat", self.worker, exc_info=True)
+            except Exception as error:
+                logger.warning("the heart missed a beat: %s: %s", type(error).__name__, str(error)[:300])
             finally:
                 with contextlib.suppress(Exception):
                     connection.close()
