@@ -46,13 +46,13 @@ class VersionShape(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     model = serializers.CharField()
     version = serializers.IntegerField()
-    label = serializers.CharField(help_text="As churn/3")
+    label = serializers.CharField(help_text="As churn/3")  # type: ignore[assignment]
     description = serializers.CharField()
     state = serializers.ChoiceField(choices=VersionState.choices)
     reason = serializers.CharField()
     aliases = serializers.ListField(child=serializers.CharField())
     run = serializers.CharField(allow_null=True, help_text="32 hex digits")
-    source = serializers.CharField(help_text="MLflow's URI")
+    source = serializers.CharField(help_text="MLflow's URI")  # type: ignore[assignment]
     signature = serializers.DictField()
     example = serializers.ListField()
     task = serializers.CharField(allow_null=True)

@@ -1,0 +1,83 @@
+"""What stock clients do in MLflow's registry reaches the studio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from apps.experiments.models import Run
+from apps.registry import adoption
+from apps.registry.models import Alias, AliasMove, Model, ModelVersion
+from apps.registry.states import MovedBy
+from foundation.errors import Forbidden, NotFound
+from tests.support.people import People
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_clients_model_and_versions_are_adopted_once(
+    people: People, make_run: Callable[..., Run], fake_tracking: Any
+) -> None:
+    run = make_run()
+    fake_tracking.create_model(people.project.pk, "My model")
+    fake_tracking.create_version(people.project.pk, "My model", run_id=run.hex)
+    fake_tracking.create_version(people.project.pk, "My model", run_id=run.hex, source="model")
+    for _ in range(2):
+        adoption.adopt_model(
+            actor=people.actor("contributor"), project=people.project, name="My model", version=2
+        )
+    versions = ModelVersion.objects.filter(model__name="My model").order_by("number")
+    assert [(v.number, v.run_id, v.state) for v in versions] == [
+        (1, run.pk, "ready"),
+        (2, run.pk, "pending"),
+    ]
+
+
+def test_a_clients_aliases_are_mirrored_with_their_history(
+    people: People, make_version: Callable[..., ModelVersion], fake_tracking: Any
+) -> None:
+    make_version()
+    make_version()
+    actor = people.actor("contributor")
+    for number in (1, 2, 2):
+        fake_tracking.set_alias(people.project.pk, "churn", "best", number)
+        adoption.observe_model(actor=actor, project=people.project, name="churn")
+    fake_tracking.delete_alias(people.project.pk, "churn", "best")
+    adoption.observe_model(actor=actor, project=people.project, name="churn")
+    adoption.observe_model(actor=actor, project=people.project, name="no such model")
+    assert Alias.objects.count() == 0
+    moves = [(m.version.number if m.version else None, m.moved_by) for m in AliasMove.objects.order_by("id")]
+    assert moves == [(1, MovedBy.CLIENT), (2, MovedBy.CLIENT), (None, MovedBy.CLIENT)]
+
+
+def test_a_client_renames_and_trashes_what_nothing_stands_on(
+    people: People,
+    churn: Model,
+    make_version: Callable[..., ModelVersion],
+    promote: Callable[..., Any],
+    fake_tracking: Any,
+) -> None:
+    actor = people.actor("contributor")
+    first, second = make_version(), make_version()
+
+    def change(**more: Any) -> bool:
+        return adoption.change_by_client(actor=actor, project=people.project, **more)
+
+    assert not change(name="a prompt")
+    with pytest.raises(NotFound):
+        change(name="churn", version=9)
+    promote(first, "staging")
+    for more in ({}, {"new_name": "x"}, {"version": 1}):
+        with pytest.raises(Forbidden):
+            change(name="churn", **more)
+    assert change(name="churn", version=2)
+    second.refresh_from_db()
+    assert second.deleted_at is not None
+    Alias.objects.all().delete()
+    assert change(name="churn", new_name="leavers")
+    assert change(name="leavers")
+    churn.refresh_from_db()
+    assert churn.deleted_at is not None
+    assert fake_tracking.versions(people.project.pk, "leavers") == []
