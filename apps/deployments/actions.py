@@ -55,13 +55,17 @@ def _put_node(deployment: Deployment) -> None:
 
 
 def _duplicate(name: str) -> Conflict:
-    return Conflict("deployment.duplicate", f"There is already a deployment '{name}' in this project.", {"name": name})
+    return Conflict(
+        "deployment.duplicate", f"There is already a deployment '{name}' in this project.", {"name": name}
+    )
 
 
 def _check_free(name: str) -> str:
     """The name, when it is one and no page has its address. Raises Invalid."""
     if check_name(name) == "new":
-        raise Invalid("name.invalid", "'new' is the address of a page; choose another name.", {"field": "name"})
+        raise Invalid(
+            "name.invalid", "'new' is the address of a page; choose another name.", {"field": "name"}
+        )
     return name
 
 
@@ -204,9 +208,13 @@ def _revive(actor: Actor, deployment: Deployment) -> None:
     if newest is None or newest.state != RevisionState.FAILED:
         return
     if newest.bento_prefix:
-        REVISION.move(Revision.objects.filter(pk=newest.pk), to=RevisionState.BUILT, frm=RevisionState.FAILED, reason="")
+        REVISION.move(
+            Revision.objects.filter(pk=newest.pk), to=RevisionState.BUILT, frm=RevisionState.FAILED, reason=""
+        )
     else:
-        _add_revision(actor=actor, deployment=deployment, source=resolve(deployment.project, deployment.model_ref))
+        _add_revision(
+            actor=actor, deployment=deployment, source=resolve(deployment.project, deployment.model_ref)
+        )
 
 
 @transaction.atomic
@@ -216,7 +224,10 @@ def trash_deployment(*, actor: Actor, deployment: Deployment) -> None:
         deleted_at=now(), wanted=Wanted.STOPPED
     ):
         DEPLOYMENT.move(
-            Deployment.objects.filter(pk=deployment.pk), to=DeploymentState.STOPPING, reason="", state_changed_at=now()
+            Deployment.objects.filter(pk=deployment.pk),
+            to=DeploymentState.STOPPING,
+            reason="",
+            state_changed_at=now(),
         )
         lineage.set_alive(kind=NodeKind.DEPLOYMENT, key=deployment.pk, alive=False)
         _audit(actor, deployment, "trash")

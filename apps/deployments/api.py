@@ -37,7 +37,9 @@ def _moment(request: Any, field: str) -> datetime.datetime | None:
     try:
         moment = datetime.datetime.fromisoformat(raw)
     except ValueError:
-        raise Invalid("list.time", f"{field} is an RFC 3339 time such as 2026-01-31T12:00:00Z.", {field: raw[:40]}) from None
+        raise Invalid(
+            "list.time", f"{field} is an RFC 3339 time such as 2026-01-31T12:00:00Z.", {field: raw[:40]}
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
@@ -251,7 +253,9 @@ class EventsView(ProjectAPIView):
     @extend_schema(operation_id="deployments_imports", responses=schemas.ImportShape(many=True))
     def get(self, request: Any, project: str, name: str) -> Response:
         found = get_deployment(self.project, name)
-        return Response({"results": [schemas.import_json(r) for r in queries.imports_of(found)], "next": None})
+        return Response(
+            {"results": [schemas.import_json(r) for r in queries.imports_of(found)], "next": None}
+        )
 
     @extend_schema(
         operation_id="deployments_import",

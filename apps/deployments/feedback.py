@@ -30,9 +30,13 @@ def add_labels(*, actor: Actor, deployment: Deployment, labels: Any) -> int:
     none is stored; TooLarge beyond MAX_LABELS.
     """
     if not isinstance(labels, list) or not labels:
-        raise Invalid("labels.invalid", 'Send {"labels": [{"inference_id": …, "value": …}, …]} with at least one.')
+        raise Invalid(
+            "labels.invalid", 'Send {"labels": [{"inference_id": …, "value": …}, …]} with at least one.'
+        )
     if len(labels) > MAX_LABELS:
-        raise TooLarge("labels.too_many", f"{MAX_LABELS:,} labels are allowed in one request.", {"limit": MAX_LABELS})
+        raise TooLarge(
+            "labels.too_many", f"{MAX_LABELS:,} labels are allowed in one request.", {"limit": MAX_LABELS}
+        )
     classes = _classes(deployment)
     wanted: dict[UUID, Any] = {}
     for index, entry in enumerate(labels):
@@ -64,16 +68,22 @@ def add_labels(*, actor: Actor, deployment: Deployment, labels: Any) -> int:
 
 def _read_entry(index: int, entry: Any) -> tuple[UUID, Any]:
     if not isinstance(entry, dict) or set(entry) != {"inference_id", "value"}:
-        raise Invalid("labels.invalid", f"Label {index} needs exactly inference_id and value.", {"index": index})
+        raise Invalid(
+            "labels.invalid", f"Label {index} needs exactly inference_id and value.", {"index": index}
+        )
     try:
         inference = UUID(str(entry["inference_id"]))
     except ValueError:
-        raise Invalid("labels.invalid", f"Label {index}: the inference_id is not a UUID.", {"index": index}) from None
+        raise Invalid(
+            "labels.invalid", f"Label {index}: the inference_id is not a UUID.", {"index": index}
+        ) from None
     value = entry["value"]
     fits = isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
     if not fits or (isinstance(value, str) and ("\x00" in value or len(value) > 1000)):
         raise Invalid(
-            "labels.invalid", f"Label {index}: the value must be text, a number, true or false.", {"index": index}
+            "labels.invalid",
+            f"Label {index}: the value must be text, a number, true or false.",
+            {"index": index},
         )
     return inference, value
 

@@ -62,7 +62,9 @@ class LabelsForm(forms.Form):
             inference, comma, value = line.partition(",")
             if not comma or not value.strip():
                 raise Invalid(
-                    "labels.invalid", f"Line {number} needs an inference id, a comma and a value.", {"field": "labels"}
+                    "labels.invalid",
+                    f"Line {number} needs an inference id, a comma and a value.",
+                    {"field": "labels"},
                 )
             found.append({"inference_id": inference.strip(), "value": as_value(value.strip())})
         return found

@@ -126,7 +126,9 @@ def inference_window(
 
     files = segments.unsealed(deployment.pk)
     index = _index(deployment, start=start, end=end)
-    sealed = set(InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True))
+    sealed = set(
+        InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True)
+    )
     store = get_store()
     paths = [store.local(key) for key in index.order_by("start").values_list("key", flat=True)]
     for spool in segments.spool_tables(deployment.pk, sealed, files):
@@ -153,7 +155,9 @@ def count_inferences(deployment: Deployment) -> int:
 
     files = segments.unsealed(deployment.pk)
     total = deployment.segments.aggregate(n=Sum("rows"))["n"] or 0
-    sealed = set(InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True))
+    sealed = set(
+        InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True)
+    )
     pending = sum(max(0, data.count(b"\n") - 1) for path, data in files if UUID(path.stem) not in sealed)
     return int(total) + pending
 
@@ -203,7 +207,9 @@ def _read_both(
     rows = _index(deployment, start=start, end=end)
     if before is not None:
         rows = rows.filter(start__lte=layout.time_of_id(before) + datetime.timedelta(milliseconds=1))
-    sealed = set(InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True))
+    sealed = set(
+        InferenceSegment.objects.filter(pk__in=[UUID(p.stem) for p, _ in files]).values_list("pk", flat=True)
+    )
     spool = [i for s in segments.spool_tables(deployment.pk, sealed, files) for i in _from_spool(s)]
     return spool, rows.order_by("-end").iterator(chunk_size=50)
 
@@ -260,9 +266,9 @@ def _with_labels(deployment: Deployment, items: list[Inference]) -> list[Inferen
     import dataclasses
 
     told = dict(
-        InferenceLabel.objects.filter(deployment=deployment, inference_id__in=[i.id for i in items]).values_list(
-            "inference_id", "value"
-        )
+        InferenceLabel.objects.filter(
+            deployment=deployment, inference_id__in=[i.id for i in items]
+        ).values_list("inference_id", "value")
     )
     return [dataclasses.replace(i, label=told[i.id]) if i.id in told else i for i in items]
 

@@ -27,7 +27,9 @@ class Deployment(NamedProjectObject):
 
     model_ref = models.CharField(max_length=520)
     model_name = models.CharField(max_length=256)
-    alias = models.CharField(max_length=255, blank=True, default="", help_text="The alias it follows, if any.")
+    alias = models.CharField(
+        max_length=255, blank=True, default="", help_text="The alias it follows, if any."
+    )
     wanted = models.CharField(max_length=8, choices=Wanted, default=Wanted.RUNNING)
     state = models.CharField(max_length=10, choices=DeploymentState, default=DeploymentState.STARTING)
     reason = models.TextField(blank=True, default="")

@@ -63,7 +63,12 @@ class DeploymentPage:
         building = None
         if newest is not None and newest.state == RevisionState.BUILDING and newest.job_id:
             building = Job.objects.filter(pk=newest.job_id).first()
-        unsettled = {RevisionState.BUILDING, RevisionState.BUILT, RevisionState.STARTING, RevisionState.DRAINING}
+        unsettled = {
+            RevisionState.BUILDING,
+            RevisionState.BUILT,
+            RevisionState.STARTING,
+            RevisionState.DRAINING,
+        }
         moving = deployment.is_moving or (
             deployment.is_running and any(revision.state in unsettled for revision in revisions)
         )
@@ -106,7 +111,7 @@ class Snippets:
         payload = json.dumps({"records": [example]}, ensure_ascii=False)
         quoted = payload.replace("'", "'\\''")
         curl = (
-            f"curl {url} \\\n  -H \"Authorization: Bearer $ATELIER_TOKEN\" \\\n"
+            f'curl {url} \\\n  -H "Authorization: Bearer $ATELIER_TOKEN" \\\n'
             f"  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
         )
         record = json.dumps(example, indent=4, ensure_ascii=False)

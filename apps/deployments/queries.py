@@ -112,7 +112,11 @@ class ServedVersion:
 
 def deployments_of_version(model_version_id: UUID) -> list[ServedVersion]:
     """Deployments whose present revision is this model version."""
-    rows = Deployment.objects.alive().filter(current__model_version_id=model_version_id).select_related("project")
+    rows = (
+        Deployment.objects.alive()
+        .filter(current__model_version_id=model_version_id)
+        .select_related("project")
+    )
     return [ServedVersion(d.name, f"/p/{d.project.slug}/deployments/{d.name}", d.state) for d in rows]
 
 

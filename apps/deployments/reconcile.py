@@ -159,7 +159,9 @@ class Reconciler:
             reports.crashed_once_more(deployment.pk)
             reports.revision_lost(revision.pk, reason=slot.reason)
         if not history.was_up and history.failures >= START_TRIES:
-            reports.revision_failed(revision.pk, reason=f"It did not come up in {START_TRIES} tries: {slot.reason}")
+            reports.revision_failed(
+                revision.pk, reason=f"It did not come up in {START_TRIES} tries: {slot.reason}"
+            )
             return
         Revision.objects.filter(pk=revision.pk, state=RevisionState.STARTING).update(
             state=RevisionState.BUILT, reason=slot.reason
@@ -207,7 +209,9 @@ class Reconciler:
             if phase is Phase.GONE or (phase is Phase.LOST and slot.is_cleared):
                 del self.slots[revision.pk]
                 self.draining.pop(revision.pk, None)
-            elif phase not in (Phase.STOPPING, Phase.LOST) and self.clock() - since >= min(2.0, self.drain_seconds):
+            elif phase not in (Phase.STOPPING, Phase.LOST) and self.clock() - since >= min(
+                2.0, self.drain_seconds
+            ):
                 slot.stop()
         if any(revision.pk in self.slots for revision in revisions):
             return
@@ -227,7 +231,9 @@ class Reconciler:
     def _report(self, deployment: Deployment) -> None:
         """The deployment's state from its revisions as the rows now say."""
         rows = list(deployment.revisions.exclude(state=RevisionState.RETIRED).order_by("-number")[:20])
-        fresh = Deployment.objects.filter(pk=deployment.pk).values("wanted", "current_id", "deleted_at").first()
+        fresh = (
+            Deployment.objects.filter(pk=deployment.pk).values("wanted", "current_id", "deleted_at").first()
+        )
         if fresh is None or fresh["wanted"] != Wanted.RUNNING or fresh["deleted_at"] is not None:
             return
         current = next((r for r in rows if r.pk == fresh["current_id"]), None)
@@ -252,7 +258,10 @@ class Reconciler:
             reason = newest.reason if newest is not None else "it has no revision"
             set_state(deployment, DeploymentState.FAILED, reason)
             return
-        words = {RevisionState.BUILDING: "its Bento is being built", RevisionState.BUILT: "it waits to be started"}
+        words = {
+            RevisionState.BUILDING: "its Bento is being built",
+            RevisionState.BUILT: "it waits to be started",
+        }
         reason = words.get(RevisionState(waiting.state), "the model is loading")
         if waiting.reason:
             reason = f"it is restarted after: {waiting.reason}"

@@ -14,7 +14,12 @@ from apps.lineage.states import NodeKind
 from foundation.clock import now
 from foundation.events import publish
 
-STOPPABLE = (DeploymentState.STARTING, DeploymentState.READY, DeploymentState.DEGRADED, DeploymentState.FAILED)
+STOPPABLE = (
+    DeploymentState.STARTING,
+    DeploymentState.READY,
+    DeploymentState.DEGRADED,
+    DeploymentState.FAILED,
+)
 
 
 def forget_processes() -> None:
@@ -71,8 +76,13 @@ def revision_ready(revision: Revision, *, socket: str, pid: int) -> bool:
     ):
         return False
     newest = Revision.objects.filter(deployment=deployment, state__in=USABLE).order_by("-number").first()
-    current = Revision.objects.filter(pk=deployment.current_id).first()
-    if newest is not None and newest.pk != revision.pk and current is not None and current.number > revision.number:
+    current = deployment.current
+    if (
+        newest is not None
+        and newest.pk != revision.pk
+        and current is not None
+        and current.number > revision.number
+    ):
         return True  # a crashed older one came back while a newer one already answers
     Deployment.objects.filter(pk=deployment.pk).update(current=revision)
     REVISION.move(
@@ -89,7 +99,9 @@ def revision_ready(revision: Revision, *, socket: str, pid: int) -> bool:
         socket="",
         pid=None,
     )
-    publish(events.RevisionReady(deployment_id=deployment.pk, revision_id=revision.pk, number=revision.number))
+    publish(
+        events.RevisionReady(deployment_id=deployment.pk, revision_id=revision.pk, number=revision.number)
+    )
     return True
 
 

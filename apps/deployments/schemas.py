@@ -83,7 +83,7 @@ class InferenceShape(serializers.Serializer[Any]):
     features = serializers.DictField()
     prediction = serializers.JSONField()
     probabilities = serializers.ListField(child=serializers.FloatField(), allow_null=True)
-    label = serializers.JSONField(allow_null=True)
+    label = serializers.JSONField(allow_null=True)  # type: ignore[assignment]
     latency_ms = serializers.FloatField(allow_null=True)
     request_id = serializers.CharField()
 

@@ -9,7 +9,9 @@ from uuid import UUID
 from apps.accounts.models import Project
 from foundation.errors import Invalid
 
-_REFERENCE = re.compile(r"(?P<name>[^/\x00]{1,256})(?:@(?P<alias>[^/@\x00]{1,255})|/(?P<number>[1-9][0-9]{0,8}))")
+_REFERENCE = re.compile(
+    r"(?P<name>[^/\x00]{1,256})(?:@(?P<alias>[^/@\x00]{1,255})|/(?P<number>[1-9][0-9]{0,8}))"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def choices(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
 
     groups: list[tuple[str, list[tuple[str, str]]]] = []
     for model, aliases, numbers in deployable_versions(project):
-        options = [(f"{model}@{alias}", f"{model}@{alias} (now version {number})") for alias, number in aliases]
+        options = [
+            (f"{model}@{alias}", f"{model}@{alias} (now version {number})") for alias, number in aliases
+        ]
         options += [(f"{model}/{number}", f"{model} version {number}") for number in numbers]
         if options:
             groups.append((model, options))

@@ -26,7 +26,9 @@ def _kept_file(folder: Path, relative: str) -> Path:
     path = folder / relative
     inside = path.resolve().is_relative_to(folder.resolve())
     if not inside or path.is_symlink() or not path.is_file():
-        raise Invalid("deployments.bad_output", f"The build named a file that it did not make: {relative[:200]}")
+        raise Invalid(
+            "deployments.bad_output", f"The build named a file that it did not make: {relative[:200]}"
+        )
     return path
 
 
@@ -51,7 +53,8 @@ class Build:
             inputs[f"f{index}"] = str(store.local(key))
         if not files:
             raise Invalid(
-                "deployments.no_model", f"The files of {revision.model_label} are gone; the version cannot be deployed."
+                "deployments.no_model",
+                f"The files of {revision.model_label} are gone; the version cannot be deployed.",
             )
         return SandboxPlan(
             program="apps.deployments.sandbox.build:main",
@@ -114,7 +117,9 @@ class ImportEvents:
         record = self._import(job)
         revision = record.deployment.revisions.exclude(bento_prefix="").order_by("-number").first()
         if revision is None:
-            raise Invalid("events.not_built", "The deployment has no built revision to check the events against.")
+            raise Invalid(
+                "events.not_built", "The deployment has no built revision to check the events against."
+            )
         return SandboxPlan(
             program="apps.deployments.sandbox.import_events:main",
             payload={"filename": record.filename, "columns": revision.bundle["columns"]},

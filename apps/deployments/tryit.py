@@ -69,7 +69,7 @@ class TryForm(forms.Form):
 
     def record(self) -> dict[str, Any]:
         """The values of a valid form as a record; an empty optional field is left out."""
-        found = {}
+        found: dict[str, Any] = {}
         for index, column in enumerate(self.columns):
             value = self.cleaned_data[f"c{index}"]
             if column["type"] == "boolean":
@@ -91,7 +91,9 @@ def _field_of(column: dict[str, Any], example: Any) -> forms.Field:
     if kind == "number":
         return forms.FloatField(**shared, widget=forms.NumberInput(attrs={"step": "any"}))
     if kind == "datetime":
-        widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
+        widget = forms.DateTimeInput(
+            attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"
+        )
         shared["initial"] = str(example)[:19] if example else None
         return forms.DateTimeField(**shared, widget=widget)
     return forms.CharField(**{**shared, "required": False}, max_length=10_000, strip=False)
@@ -126,7 +128,9 @@ def predict_once(deployment: Deployment, record: dict[str, Any], *, request_id: 
     prediction = answer["predictions"][0]
     classes = [
         Shown(label, probability, label == prediction)
-        for label, probability in zip(route.signature.classes, probabilities[0] if probabilities else (), strict=False)
+        for label, probability in zip(
+            route.signature.classes, probabilities[0] if probabilities else (), strict=False
+        )
     ]
     return Answer(
         prediction=prediction,

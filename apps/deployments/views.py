@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -25,10 +25,15 @@ from foundation.ui.forms import add_error
 MAINTAINER = Role.MAINTAINER
 
 
-def _page(request: HttpRequest, deployment: Deployment, template: str, status: int = 200, **more: Any) -> HttpResponse:
+def _page(
+    request: HttpRequest, deployment: Deployment, template: str, status: int = 200, **more: Any
+) -> HttpResponse:
     page = pages.DeploymentPage.build(request, deployment)
     return render(
-        request, f"deployments/{template}.html", {"page": page, "deployment": deployment, **more}, status=status
+        request,
+        f"deployments/{template}.html",
+        {"page": page, "deployment": deployment, **more},
+        status=status,
     )
 
 
@@ -59,7 +64,9 @@ def deployment_new(request: HttpRequest, project: Project) -> HttpResponse:
                 add_error(form, error)
         return render(request, "deployments/new.html", {"form": form}, status=422)
     model = request.GET.get("model", "")
-    form = DeployForm(project=project, initial={"model": model, "name": model.partition("@")[0].partition("/")[0][:63]})
+    form = DeployForm(
+        project=project, initial={"model": model, "name": model.partition("@")[0].partition("/")[0][:63]}
+    )
     return render(request, "deployments/new.html", {"form": form, "model": model})
 
 
@@ -216,7 +223,13 @@ def feedback_page(request: HttpRequest, project: Project, name: str) -> HttpResp
 
 
 def _feedback(
-    request: HttpRequest, deployment: Deployment, form: LabelsForm, *, status: int = 200, template: str = "feedback", problem: Any = None
+    request: HttpRequest,
+    deployment: Deployment,
+    form: LabelsForm,
+    *,
+    status: int = 200,
+    template: str = "feedback",
+    problem: Any = None,
 ) -> HttpResponse:
     imports = queries.imports_of(deployment)
     return _page(
@@ -257,7 +270,7 @@ def labels_add(request: HttpRequest, project: Project, name: str) -> HttpRespons
 
 @project_page()
 @require_http_methods(["GET", "POST"])
-def events_import(request: HttpRequest, project: Project, name: str) -> HttpResponse:
+def events_import(request: HttpRequest, project: Project, name: str) -> HttpResponseBase:
     """Take the uploaded file of past events."""
     from apps.datasets.uploads import staged_file
 

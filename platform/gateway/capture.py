@@ -93,7 +93,9 @@ class Spool:
         path = folder / f"{uuid7()}.open"
         # Locked before it has its name: a sealer never finds an open file whose writer lives and whose lock is free.
         nameless = path.with_suffix(".new")
-        descriptor = os.open(nameless, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            nameless, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         nameless.rename(path)
         file = _File(path, descriptor, route.revision, 0, time.monotonic())

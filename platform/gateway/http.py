@@ -141,7 +141,9 @@ async def send_bytes(
 
 async def send_json(send: Send, status: int, payload: Any, headers: Headers = ()) -> None:
     """One complete JSON answer. NaN and infinities must not be in the payload (raises ValueError)."""
-    body = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    body = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "replace"
+    )
     await send_bytes(send, status, body, b"application/json", headers)
 
 

@@ -41,7 +41,13 @@ def describe(route: Route) -> dict[str, Any]:
         "oneOf": [
             {
                 "type": "object",
-                "properties": {"records": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Record"}}},
+                "properties": {
+                    "records": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"$ref": "#/components/schemas/Record"},
+                    }
+                },
                 "required": ["records"],
                 "additionalProperties": False,
             },
@@ -66,9 +72,15 @@ def describe(route: Route) -> dict[str, Any]:
         "required": ["predictions", "inference_ids", "model"],
     }
     if signature.task == "classification":
-        answer["properties"]["probabilities"] = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+        answer["properties"]["probabilities"] = {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "number"}},
+        }
         answer["properties"]["classes"] = {"type": "array"}
-    error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    error = {
+        "description": "An error",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
     path = f"/serve/{route.project_slug}/{route.name}/predict"
     return {
         "openapi": "3.1.0",
@@ -85,13 +97,18 @@ def describe(route: Route) -> dict[str, Any]:
                     "requestBody": {
                         "required": True,
                         "content": {
-                            "application/json": {"schema": request, "example": {"records": [dict(signature.example)]}}
+                            "application/json": {
+                                "schema": request,
+                                "example": {"records": [dict(signature.example)]},
+                            }
                         },
                     },
                     "responses": {
                         "200": {
                             "description": "One prediction per record, in order",
-                            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}},
+                            "content": {
+                                "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
+                            },
                         },
                         **{code: error for code in ("400", "401", "404", "413", "422", "503")},
                     },

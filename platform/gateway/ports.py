@@ -158,7 +158,13 @@ class AdoptModel(Protocol):
     """Tell the studio that a client made a registered model, or a version of one. Idempotent."""
 
     async def __call__(
-        self, caller: Caller, project: ProjectRef, name: str, *, version: int | None = None, run_id: str | None = None
+        self,
+        caller: Caller,
+        project: ProjectRef,
+        name: str,
+        *,
+        version: int | None = None,
+        run_id: str | None = None,
     ) -> None: ...
 
 

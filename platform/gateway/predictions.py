@@ -145,7 +145,9 @@ class Predictions:
         length = declared_length(scope)
         if length is not None and length > MAX_BODY:
             raise TooLarge(
-                "request.too_large", f"The request body is larger than {MAX_BODY:,} bytes.", {"limit": MAX_BODY}
+                "request.too_large",
+                f"The request body is larger than {MAX_BODY:,} bytes.",
+                {"limit": MAX_BODY},
             )
         payload = read_json(await read_body(receive, MAX_BODY))
         if route.socket is None:
@@ -185,7 +187,9 @@ class Predictions:
         stamps: dict[int, str] = {}
         lines: list[dict[str, Any]] = []
         for index, row in enumerate(rows):
-            moment = ids[index].int >> 80  # the time of an inference is the time in its id, to the millisecond
+            moment = (
+                ids[index].int >> 80
+            )  # the time of an inference is the time in its id, to the millisecond
             stamp = stamps.get(moment) or stamps.setdefault(moment, rfc3339(moment))
             line = {
                 "id": str(ids[index]),
@@ -221,11 +225,15 @@ class Predictions:
                 check_ready(fresh)
                 if fresh.signature.columns != route.signature.columns:
                     raise Unavailable(
-                        "deployments.switched", "The deployment has just changed its model; send the request again.", retry_after=1
+                        "deployments.switched",
+                        "The deployment has just changed its model; send the request again.",
+                        retry_after=1,
                     )
                 route = fresh
         raise Unavailable(
-            "deployments.down", f"The deployment {route.name} does not answer; it is being restarted.", retry_after=3
+            "deployments.down",
+            f"The deployment {route.name} does not answer; it is being restarted.",
+            retry_after=3,
         )
 
     async def _send(self, route: Route, body: bytes) -> dict[str, Any]:
@@ -235,7 +243,9 @@ class Predictions:
             upstream = self._upstreams[route.socket] = _Upstream(route.socket)
         if upstream.in_flight >= MAX_IN_FLIGHT:
             raise Unavailable(
-                "deployments.busy", f"The deployment {route.name} has {MAX_IN_FLIGHT} requests waiting.", retry_after=1
+                "deployments.busy",
+                f"The deployment {route.name} has {MAX_IN_FLIGHT} requests waiting.",
+                retry_after=1,
             )
         upstream.used = time.monotonic()
         upstream.in_flight += 1

@@ -125,7 +125,9 @@ def read_rows(payload: Any, signature: Signature, *, limit: int) -> list[list[An
         raise Invalid("predict.shape", f"'{key}' must be a list with at least one entry.")
     if len(items) > limit:
         raise TooLarge(
-            "predict.too_many", f"{len(items):,} {key} were sent; {limit:,} are allowed in one request.", {"limit": limit}
+            "predict.too_many",
+            f"{len(items):,} {key} were sent; {limit:,} are allowed in one request.",
+            {"limit": limit},
         )
     if key == "records":
         return _from_records(items, signature)
@@ -139,11 +141,18 @@ def _from_records(records: list[Any], signature: Signature) -> list[list[Any]]:
     rows = []
     for index, record in enumerate(records):
         if not isinstance(record, dict):
-            problems.add(index, "", "mistyped", f"Record {index} is not an object of column names and values.")
+            problems.add(
+                index, "", "mistyped", f"Record {index} is not an object of column names and values."
+            )
             continue
         if len(record) != len(names) or record.keys() != names:
             _compare_names(index, record, columns, names, problems)
-        rows.append([_value(index, column, record.get(column.name), column.name in record, problems) for column in columns])
+        rows.append(
+            [
+                _value(index, column, record.get(column.name), column.name in record, problems)
+                for column in columns
+            ]
+        )
     problems.raise_if_any()
     return rows
 
@@ -157,7 +166,10 @@ def _compare_names(
     for name in record:
         if name not in names:
             problems.add(
-                index, str(name)[:120], "extra", f"Record {index}: the model has no column '{str(name)[:120]}'."
+                index,
+                str(name)[:120],
+                "extra",
+                f"Record {index}: the model has no column '{str(name)[:120]}'.",
             )
 
 

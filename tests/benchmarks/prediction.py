@@ -48,7 +48,10 @@ def main(argv: list[str]) -> int:
             print(f"Measuring, {options.rounds} rounds of {options.seconds:g} s, alternating …", flush=True)
             found = {
                 connections: [
-                    {name: load(url, body, connections, options.seconds) for name, (url, body) in sides.items()}
+                    {
+                        name: load(url, body, connections, options.seconds)
+                        for name, (url, body) in sides.items()
+                    }
                     for _ in range(options.rounds)
                 ]
                 for connections in CONNECTIONS
@@ -62,9 +65,14 @@ def main(argv: list[str]) -> int:
 
 def report(found: dict[int, list[dict[str, dict[str, float]]]]) -> None:
     """Print medians; a ratio above 1 means that Atelier is faster."""
-    print(f"{'connections':>11} {'BentoML/s':>11} {'Atelier/s':>11} {'ratio':>8} {'p50 ms':>15} {'p99 ms':>15}")
+    print(
+        f"{'connections':>11} {'BentoML/s':>11} {'Atelier/s':>11} {'ratio':>8} {'p50 ms':>15} {'p99 ms':>15}"
+    )
     for connections, rounds in found.items():
-        peer, own = ({key: statistics.median(r[name][key] for r in rounds) for key in ("rate", "p50", "p99")} for name in ("bentoml", "atelier"))
+        peer, own = (
+            {key: statistics.median(r[name][key] for r in rounds) for key in ("rate", "p50", "p99")}
+            for name in ("bentoml", "atelier")
+        )
         failed = int(sum(r[name]["failed"] for r in rounds for name in r))
         print(
             f"{connections:>11} {peer['rate']:>11,.0f} {own['rate']:>11,.0f} {own['rate'] / peer['rate']:>6.2f} × "
@@ -105,7 +113,17 @@ def running_peer(folder: Path, bento: Path) -> Iterator[str]:
     """`bentoml serve` on the Bento, as BentoML ships it."""
     port = free_port()
     environment = quiet_environment(BENTOML_HOME=str(folder / "bentoml"))
-    command = [sys.executable, "-m", "bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        str(bento),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with (folder / "peer.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
         try:
@@ -120,7 +138,9 @@ def running_gateway(folder: Path, bento: Path, bundle: dict[str, Any]) -> Iterat
     """The model process as deployments start it, and the gateway in front of it."""
     from adapters.serving import Launch, get_server
 
-    launch = Launch(bento, folder / "m.sock", folder / "model.log", folder / "record" / "m.json", folder / "run")
+    launch = Launch(
+        bento, folder / "m.sock", folder / "model.log", folder / "record" / "m.json", folder / "run"
+    )
     model = get_server().start(launch)
     port = free_port()
     plan = {

@@ -32,9 +32,7 @@ def make(plan: dict[str, Any]) -> Gateway:
         task=bundle["task"],
         classes=tuple(bundle["classes"]),
     )
-    route = Route(
-        uuid7(), "iris", project.id, "bench", 1, "iris/1", plan["socket"], signature, "ready"
-    )
+    route = Route(uuid7(), "iris", project.id, "bench", 1, "iris/1", plan["socket"], signature, "ready")
 
     async def authenticate(credentials: Credentials) -> Caller:
         digest = hashlib.sha256((credentials.token or "").encode()).hexdigest()
@@ -65,7 +63,12 @@ def main() -> None:
 
     plan = json.loads(sys.argv[1])
     config = uvicorn.Config(
-        make(plan), host="127.0.0.1", port=plan["port"], log_level="warning", access_log=False, server_header=False
+        make(plan),
+        host="127.0.0.1",
+        port=plan["port"],
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )
     uvicorn.Server(config).run()
 

@@ -66,7 +66,12 @@ def studio(db: None) -> Studio:
     team = Team.objects.create(slug="bank", name="Bank")
     project = Project.objects.create(team=team, slug="bank-churn", name="Churn")
     people = {}
-    for name, role in (("ada", Role.MAINTAINER), ("cleo", Role.CONTRIBUTOR), ("vic", Role.VIEWER), ("eve", None)):
+    for name, role in (
+        ("ada", Role.MAINTAINER),
+        ("cleo", Role.CONTRIBUTOR),
+        ("vic", Role.VIEWER),
+        ("eve", None),
+    ):
         people[name] = User.objects.create_user(username=name, password="pass-word-1")
         if role:
             Membership.objects.create(team=team, user=people[name], role=role)
@@ -83,7 +88,12 @@ def source(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> Callable[[str, in
         name = name.partition("/")[0]
         version = uuid7()
         lineage.put_node(
-            project=studio.project, kind="model_version", key=version, title=f"{name}/{number}", url="/", state="ready"
+            project=studio.project,
+            kind="model_version",
+            key=version,
+            title=f"{name}/{number}",
+            url="/",
+            state="ready",
         )
         state["now"] = Source(ref, name, number, version, alias, f"models/{name}/{number}")
         return state["now"]
@@ -95,7 +105,9 @@ def source(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> Callable[[str, in
         monkeypatch.setattr(f"apps.deployments.{module}.resolve", resolve)
     monkeypatch.setattr(
         "apps.deployments.forms.choices",
-        lambda project: [("churn", [("churn@production", "churn@production"), ("churn/1", "churn version 1")])],
+        lambda project: [
+            ("churn", [("churn@production", "churn@production"), ("churn/1", "churn version 1")])
+        ],
     )
     names("churn/1", 1)
     return names

@@ -26,7 +26,12 @@ def test_deploying_makes_a_revision_and_a_job(studio: Any, source: Any) -> None:
     answer = post(studio.client(studio.owner), studio.api(), {"name": "live", "model": "churn/1"})
     assert answer.status_code == 201
     body = answer.json()
-    assert (body["state"], body["model"], body["serves"], body["revision"]) == ("starting", "churn/1", None, None)
+    assert (body["state"], body["model"], body["serves"], body["revision"]) == (
+        "starting",
+        "churn/1",
+        None,
+        None,
+    )
     assert body["url"].endswith("/serve/bank-churn/live/predict")
     job = Job.objects.get(pk=body["job"])
     assert job.kind == "deployments.build"
@@ -47,7 +52,9 @@ def test_deploying_makes_a_revision_and_a_job(studio: Any, source: Any) -> None:
         ([], 422, "request.invalid"),
     ],
 )
-def test_bad_input_is_named_and_nothing_stays(studio: Any, source: Any, body: Any, status: int, code: str) -> None:
+def test_bad_input_is_named_and_nothing_stays(
+    studio: Any, source: Any, body: Any, status: int, code: str
+) -> None:
     answer = post(studio.client(studio.owner), studio.api(), body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert not Deployment.objects.exists()
@@ -97,13 +104,19 @@ def test_a_change_needs_the_present_etag(studio: Any, source: Any, deployment: D
     client = studio.client(studio.owner)
     one = studio.api("/churn")
     etag = client.get(one)["ETag"]
-    first = client.patch(one, {"description": "a"}, content_type="application/json", headers={"If-Match": etag})
+    first = client.patch(
+        one, {"description": "a"}, content_type="application/json", headers={"If-Match": etag}
+    )
     assert (first.status_code, first.json()["description"]) == (200, "a")
-    stale = client.patch(one, {"description": "b"}, content_type="application/json", headers={"If-Match": etag})
+    stale = client.patch(
+        one, {"description": "b"}, content_type="application/json", headers={"If-Match": etag}
+    )
     assert stale.status_code == 409
 
 
-def test_another_version_is_built_beside_the_present_one(studio: Any, source: Any, deployment: Deployment) -> None:
+def test_another_version_is_built_beside_the_present_one(
+    studio: Any, source: Any, deployment: Deployment
+) -> None:
     source("churn/2", 2)
     client = studio.client(studio.owner)
     answer = client.patch(studio.api("/churn"), {"model": "churn/2"}, content_type="application/json")
@@ -145,7 +158,9 @@ def test_inferences_are_listed_page_by_page(studio: Any, recorded: list[str]) ->
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=x", "start=yesterday"])
-def test_odd_list_parameters_are_refused(studio: Any, deployment: Deployment, spool: Path, query: str) -> None:
+def test_odd_list_parameters_are_refused(
+    studio: Any, deployment: Deployment, spool: Path, query: str
+) -> None:
     assert studio.client(studio.viewer).get(studio.api(f"/churn/inferences?{query}")).status_code == 422
 
 
@@ -158,7 +173,9 @@ def test_an_unknown_inference_is_not_found(studio: Any, deployment: Deployment, 
 def test_labels_are_stored_and_the_last_one_counts(studio: Any, recorded: list[str]) -> None:
     client = studio.client(studio.contributor)
     url = studio.api("/churn/labels")
-    assert post(client, url, {"labels": [{"inference_id": i, "value": 1.0} for i in recorded]}).json() == {"stored": 3}
+    assert post(client, url, {"labels": [{"inference_id": i, "value": 1.0} for i in recorded]}).json() == {
+        "stored": 3
+    }
     post(client, url, {"labels": [{"inference_id": recorded[0], "value": 2.0}]})
     assert InferenceLabel.objects.count() == 3
     shown = client.get(studio.api(f"/churn/inferences/{recorded[0]}")).json()
@@ -182,7 +199,9 @@ def test_one_bad_label_stores_none(studio: Any, recorded: list[str]) -> None:
     assert not InferenceLabel.objects.exists()
 
 
-def test_a_label_must_be_a_class_of_the_model(studio: Any, deployment: Deployment, recorded: list[str]) -> None:
+def test_a_label_must_be_a_class_of_the_model(
+    studio: Any, deployment: Deployment, recorded: list[str]
+) -> None:
     revision = Revision.objects.get()
     Revision.objects.update(bundle={**revision.bundle, "task": "classification", "classes": [0, 1]})
     client = studio.client(studio.contributor)

@@ -57,7 +57,14 @@ def shoot(page: Any, name: str) -> None:
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
 def test_no_page_is_wider_than_the_screen(
-    studio: Any, deployment: Deployment, model: Any, source: Any, spool: Path, look: Any, width: int, theme: str
+    studio: Any,
+    deployment: Deployment,
+    model: Any,
+    source: Any,
+    spool: Path,
+    look: Any,
+    width: int,
+    theme: str,
 ) -> None:
     client = studio.client(studio.owner)
     for age in range(12):

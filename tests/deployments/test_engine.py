@@ -86,7 +86,9 @@ def test_the_bento_is_a_bento_and_carries_its_model(bentos: Any) -> None:
     assert bundle["golden"]["answer"]["predictions"] == [0, 0, 0]
 
 
-def test_a_process_starts_answers_stops_and_keeps_no_secret(bentos: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_process_starts_answers_stops_and_keeps_no_secret(
+    bentos: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("ATELIER_SECRET_KEY", "do-not-leak")
     folder, _ = bentos["iris"]
     process = get_server().start(launch(tmp_path, folder))
@@ -119,7 +121,9 @@ def test_orphans_of_an_earlier_generation_are_swept(bentos: Any, tmp_path: Path)
     assert start_time(process.pid) is None
     # A record whose pid now belongs to another program is only forgotten.
     (tmp_path / "r" / "2.json").write_text(
-        json.dumps({"pid": os.getpid(), "started": 1.0, "folder": str(tmp_path / "x"), "socket": str(tmp_path / "y")})
+        json.dumps(
+            {"pid": os.getpid(), "started": 1.0, "folder": str(tmp_path / "x"), "socket": str(tmp_path / "y")}
+        )
     )
     assert server.sweep(tmp_path / "r") == []
     assert not list((tmp_path / "r").iterdir())
@@ -273,7 +277,10 @@ def test_versions_change_under_load_and_crashes_heal(
     pid = Revision.objects.get(pk=new.pk).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: Revision.objects.get(pk=new.pk).pid not in (pid, None) and state() == DeploymentState.READY, step=step)
+    wait(
+        lambda: Revision.objects.get(pk=new.pk).pid not in (pid, None) and state() == DeploymentState.READY,
+        step=step,
+    )
     step()
     before = len(front.statuses)
     wait(lambda: len(front.statuses) > before + 50, step=step)
@@ -294,4 +301,10 @@ def test_a_model_without_a_signature_cannot_be_built(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no signature"):
         read_columns({})
     with pytest.raises(UserError, match="only tables"):
-        read_columns({"signature": {"inputs": '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, 28]}}]'}})
+        read_columns(
+            {
+                "signature": {
+                    "inputs": '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, 28]}}]'
+                }
+            }
+        )

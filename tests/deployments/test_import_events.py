@@ -25,8 +25,26 @@ COLUMNS = [
     {"name": "Since", "type": "datetime", "required": False},
 ]
 ROWS = [
-    {"timestamp": "2021-04-01T10:00:00Z", "Age": 40, "Balance": 1.5, "Geography": "Spain", "Active": True, "Since": "2020-01-01", "prediction": 1, "label": 0},
-    {"timestamp": "2021-04-02T00:00:00+02:00", "Age": 50, "Balance": 0.0, "Geography": "France", "Active": False, "Since": None, "prediction": 0, "label": None},
+    {
+        "timestamp": "2021-04-01T10:00:00Z",
+        "Age": 40,
+        "Balance": 1.5,
+        "Geography": "Spain",
+        "Active": True,
+        "Since": "2020-01-01",
+        "prediction": 1,
+        "label": 0,
+    },
+    {
+        "timestamp": "2021-04-02T00:00:00+02:00",
+        "Age": 50,
+        "Balance": 0.0,
+        "Geography": "France",
+        "Active": False,
+        "Since": None,
+        "prediction": 0,
+        "label": None,
+    },
 ]
 
 
@@ -42,7 +60,11 @@ def run(tmp_path: Path, name: str, data: bytes) -> dict[str, Any]:
 
 
 def table(tmp_path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [row for part in result["segments"] for row in pq.read_table(tmp_path / "out" / part["file"]).to_pylist()]
+    return [
+        row
+        for part in result["segments"]
+        for row in pq.read_table(tmp_path / "out" / part["file"]).to_pylist()
+    ]
 
 
 def as_csv(rows: list[dict[str, Any]]) -> bytes:
@@ -86,7 +108,10 @@ def test_events_are_cut_by_month_and_sorted(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
-@pytest.mark.parametrize(("stamp", "expected"), [(1617271200, "2021-04-01T10:00:00+00:00"), ("2021-04-01", "2021-04-01T00:00:00+00:00")])
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [(1617271200, "2021-04-01T10:00:00+00:00"), ("2021-04-01", "2021-04-01T00:00:00+00:00")],
+)
 def test_times_may_be_unix_seconds_or_dates(tmp_path: Path, stamp: Any, expected: str) -> None:
     assert run(tmp_path, "e.jsonl", as_lines([{**ROWS[0], "timestamp": stamp}]))["start"] == expected
 
@@ -106,7 +131,10 @@ def test_times_may_be_unix_seconds_or_dates(tmp_path: Path, stamp: Any, expected
     ],
 )
 def test_the_message_names_column_and_row(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    rows = [{k: str(v) for k, v in ROWS[0].items()}, {k: None if v is None else str(v) for k, v in {**ROWS[0], **change}.items()}]
+    rows = [
+        {k: str(v) for k, v in ROWS[0].items()},
+        {k: None if v is None else str(v) for k, v in {**ROWS[0], **change}.items()},
+    ]
     with pytest.raises(UserError) as caught:
         run(tmp_path, "e.csv", as_csv(rows))
     assert words in caught.value.message

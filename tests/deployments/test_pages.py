@@ -12,7 +12,15 @@ from apps.deployments.models import Deployment, InferenceLabel
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["", "/churn", "/churn/try", "/churn/inferences", "/churn/feedback", "/churn/logs", "/churn?fragment=live"]
+PAGES = [
+    "",
+    "/churn",
+    "/churn/try",
+    "/churn/inferences",
+    "/churn/feedback",
+    "/churn/logs",
+    "/churn?fragment=live",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -80,22 +88,29 @@ def test_the_try_form_predicts_and_the_inference_has_a_page(
     assert str(recorded.id) in client.get(studio.url("/churn/inferences")).content.decode()
 
 
-def test_the_try_form_names_a_value_that_does_not_fit(studio: Any, deployment: Deployment, model: Any, spool: Path) -> None:
+def test_the_try_form_names_a_value_that_does_not_fit(
+    studio: Any, deployment: Deployment, model: Any, spool: Path
+) -> None:
     answer = studio.client(studio.contributor).post(studio.url("/churn/try"), {"c0": "forty", "c1": "2.5"})
     assert answer.status_code == 422
     assert "Some values do not fit" in answer.content.decode()
     assert list_inferences(deployment).items == []
 
 
-def test_a_label_can_be_told_on_the_inference_page(studio: Any, deployment: Deployment, model: Any, spool: Path) -> None:
+def test_a_label_can_be_told_on_the_inference_page(
+    studio: Any, deployment: Deployment, model: Any, spool: Path
+) -> None:
     client = studio.client(studio.contributor)
     client.post(studio.url("/churn/try"), {"c0": "40", "c1": "2.5"})
     [recorded] = list_inferences(deployment).items
     assert client.post(studio.url(f"/churn/inferences/{recorded.id}"), {"value": "41"}).status_code == 302
     assert InferenceLabel.objects.get(inference_id=recorded.id).value == 41
-    assert studio.client(studio.viewer).post(
-        studio.url(f"/churn/inferences/{recorded.id}"), {"value": "41"}
-    ).status_code == 403
+    assert (
+        studio.client(studio.viewer)
+        .post(studio.url(f"/churn/inferences/{recorded.id}"), {"value": "41"})
+        .status_code
+        == 403
+    )
 
 
 def test_labels_are_told_line_by_line(studio: Any, deployment: Deployment, model: Any, spool: Path) -> None:
@@ -114,7 +129,9 @@ def test_an_unknown_inference_is_not_found(studio: Any, deployment: Deployment, 
         assert client.get(studio.url(f"/churn/inferences/{odd}")).status_code == 404
 
 
-def test_a_stopped_deployment_is_started_with_one_button(studio: Any, deployment: Deployment, source: Any) -> None:
+def test_a_stopped_deployment_is_started_with_one_button(
+    studio: Any, deployment: Deployment, source: Any
+) -> None:
     client = studio.client(studio.owner)
     assert client.post(studio.url("/churn/stop")).status_code == 302
     deployment.refresh_from_db()

@@ -182,14 +182,18 @@ def test_stopping_closes_the_route_and_ends_the_process(deployment: Deployment, 
 def test_a_deleted_deployment_ends_its_process(deployment: Deployment, loop: Loop) -> None:
     add_revision(deployment, 1)
     loop.until(lambda: state_of(deployment) == DeploymentState.READY)
-    Deployment.objects.filter(pk=deployment.pk).update(wanted=Wanted.STOPPED, deleted_at="2026-01-01T00:00:00Z")
+    Deployment.objects.filter(pk=deployment.pk).update(
+        wanted=Wanted.STOPPED, deleted_at="2026-01-01T00:00:00Z"
+    )
     loop.until(lambda: state_of(deployment) == DeploymentState.STOPPED)
     assert socket_now(deployment) is None
     assert not loop.reconciler.slots
 
 
 def test_a_failed_build_fails_a_deployment_that_has_nothing_else(deployment: Deployment, loop: Loop) -> None:
-    Revision.objects.filter(pk=add_revision(deployment, 1, RevisionState.FAILED).pk).update(reason="no signature")
+    Revision.objects.filter(pk=add_revision(deployment, 1, RevisionState.FAILED).pk).update(
+        reason="no signature"
+    )
     loop.until(lambda: state_of(deployment) == DeploymentState.FAILED)
     assert deployment.reason == "no signature"
 

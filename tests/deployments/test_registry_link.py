@@ -59,7 +59,9 @@ def test_the_form_offers_what_can_be_deployed(studio: Any, versions: list[ModelV
 
 
 def deployed(studio: Any, model: str) -> Deployment:
-    return create_deployment(actor=studio.actor(studio.owner), project=studio.project, name="live", model=model)
+    return create_deployment(
+        actor=studio.actor(studio.owner), project=studio.project, name="live", model=model
+    )
 
 
 def moved(studio: Any, versions: list[ModelVersion]) -> AliasMoved:
@@ -76,7 +78,9 @@ def test_a_moved_alias_is_followed(
         publish(moved(studio, versions))
     labels = [(r.number, r.model_label, r.state) for r in deployment.revisions.all()]
     assert labels == [(2, "churn/2", RevisionState.BUILDING), (1, "churn/1", RevisionState.BUILDING)]
-    stops = {stop.kind: [node.title for node in stop.nodes] for stop in line(kind="deployment", key=deployment.pk)}
+    stops = {
+        stop.kind: [node.title for node in stop.nodes] for stop in line(kind="deployment", key=deployment.pk)
+    }
     assert "live" in stops["deployment"]
     assert len(stops["model_version"]) == 2
 

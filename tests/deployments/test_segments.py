@@ -43,7 +43,11 @@ def route_of(deployment: Deployment) -> Route:
         model="churn/1",
         socket=None,
         signature=Signature(
-            columns=(Column("Age", "integer"), Column("Balance", "number"), Column("Geography", "string", False))
+            columns=(
+                Column("Age", "integer"),
+                Column("Balance", "number"),
+                Column("Geography", "string", False),
+            )
         ),
         state="ready",
     )
@@ -177,7 +181,9 @@ def test_a_crash_of_the_sealer_repeats_without_doubling(
     assert list(spool.rglob("*.*")) == []
 
 
-def test_a_copy_of_a_sealed_file_is_not_sealed_again(deployment: Deployment, spool: Path, tmp_path: Path) -> None:
+def test_a_copy_of_a_sealed_file_is_not_sealed_again(
+    deployment: Deployment, spool: Path, tmp_path: Path
+) -> None:
     writer = Spool(spool)
     writer(route_of(deployment), lines(4))
     writer.rotate(everything=True)
@@ -256,7 +262,9 @@ def test_known_ids_are_told_from_strangers(deployment: Deployment, spool: Path) 
     writer.rotate(everything=True)
 
 
-def test_a_full_disk_leaves_no_half_line(deployment: Deployment, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_line(
+    deployment: Deployment, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = Spool(spool)
     writer(route_of(deployment), lines(2))
     real = os.write

@@ -143,7 +143,11 @@ def start_model(tmp_path: Path) -> Iterator[Callable[[str], FakeProcess]]:
         folder = tmp_path / "models"
         return server.start(
             Launch(
-                folder / name, folder / f"{name}.sock", folder / "log", folder / f"{name}.json", folder / f"{name}.run"
+                folder / name,
+                folder / f"{name}.sock",
+                folder / "log",
+                folder / f"{name}.json",
+                folder / f"{name}.run",
             )
         )
 

@@ -20,7 +20,10 @@ def test_what_is_nothing_else_goes_to_django(client: Client) -> None:
 
 
 def test_a_harmless_request_id_is_kept_and_a_strange_one_replaced(client: Client) -> None:
-    assert client.call("GET", "/", headers={"x-request-id": "abcdef-123"}).headers["x-request-id"] == "abcdef-123"
+    assert (
+        client.call("GET", "/", headers={"x-request-id": "abcdef-123"}).headers["x-request-id"]
+        == "abcdef-123"
+    )
     strange = client.call("GET", "/", headers={"x-request-id": "a b\tc;<script>"}).headers["x-request-id"]
     assert len(strange) == 32
 
@@ -43,7 +46,12 @@ def test_an_unknown_address_below_serve_is_not_found(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("value", "token"),
-    [("Bearer atl_x", "atl_x"), ("bearer  atl_x ", "atl_x"), ("Basic dXNlcjphdGxfeA==", "atl_x"), ("Digest x", None)],
+    [
+        ("Bearer atl_x", "atl_x"),
+        ("bearer  atl_x ", "atl_x"),
+        ("Basic dXNlcjphdGxfeA==", "atl_x"),
+        ("Digest x", None),
+    ],
 )
 def test_tokens_come_as_bearer_or_basic_password(value: str, token: str | None) -> None:
     scope = {"headers": [(b"authorization", value.encode())]}

@@ -99,7 +99,8 @@ def test_a_body_that_is_too_large_is_a_413(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("starting", "starting"), ("stopped", "is stopped; start it"), ("failed", "no signature")]
+    ("state", "words"),
+    [("starting", "starting"), ("stopped", "is stopped; start it"), ("failed", "no signature")],
 )
 def test_it_says_why_nothing_answers(client: Client, world: World, state: str, words: str) -> None:
     world.route = stopped(world.route, state, "no signature")

@@ -19,7 +19,13 @@ SIGNATURE = Signature(
         Column("Since", "datetime", required=False),
     )
 )
-GOOD: dict[str, Any] = {"Age": 40, "Balance": 1.5, "Geography": "Spain", "IsActive": True, "Since": "2021-04-01"}
+GOOD: dict[str, Any] = {
+    "Age": 40,
+    "Balance": 1.5,
+    "Geography": "Spain",
+    "IsActive": True,
+    "Since": "2021-04-01",
+}
 
 
 def problem(payload: Any) -> Invalid:
@@ -35,9 +41,10 @@ def test_values_come_out_in_the_order_of_the_signature() -> None:
 
 def test_an_optional_column_may_be_absent_or_null() -> None:
     without = {k: v for k, v in GOOD.items() if k != "Since"}
-    assert read_rows({"records": [without, {**GOOD, "Since": None}]}, SIGNATURE, limit=2) == [
-        [40, 1.5, "Spain", True, None]
-    ] * 2
+    assert (
+        read_rows({"records": [without, {**GOOD, "Since": None}]}, SIGNATURE, limit=2)
+        == [[40, 1.5, "Spain", True, None]] * 2
+    )
 
 
 @pytest.mark.parametrize(

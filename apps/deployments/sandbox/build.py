@@ -30,7 +30,9 @@ def main(ctx: Context) -> dict[str, Any]:
         )
     ctx.progress(1, 3, "Loading the model and packing it into a Bento")
     target = ctx.outputs / "bento"
-    bundle = build(model, target, work=ctx.folder, version=ctx.payload["version"], labels=ctx.payload["labels"])
+    bundle = build(
+        model, target, work=ctx.folder, version=ctx.payload["version"], labels=ctx.payload["labels"]
+    )
     for column in bundle["columns"]:
         if column["name"] in SYSTEM:
             raise UserError(

@@ -31,8 +31,12 @@ def main(ctx: Context) -> dict[str, Any]:
     if frame.height == 0:
         raise UserError("The file has no rows.", code="events.empty")
     if frame.height > MAX_ROWS:
-        raise UserError(f"The file has {frame.height:,} rows; {MAX_ROWS:,} are allowed.", code="events.too_many")
-    columns = [(column["name"], column["type"], bool(column["required"])) for column in ctx.payload["columns"]]
+        raise UserError(
+            f"The file has {frame.height:,} rows; {MAX_ROWS:,} are allowed.", code="events.too_many"
+        )
+    columns = [
+        (column["name"], column["type"], bool(column["required"])) for column in ctx.payload["columns"]
+    ]
     check_names(frame.columns, columns)
     known = {"timestamp", "prediction", "label", "model", *(name for name, _, _ in columns)}
     for name in frame.columns:
@@ -149,7 +153,12 @@ def as_time(series: Any, name: str) -> Any:
         zone = series.dtype.time_zone
         after = series.dt.convert_time_zone("UTC") if zone else series.dt.replace_time_zone("UTC")
     elif series.dtype.is_numeric():
-        after = (series.cast(pl.Float64) * 1_000_000).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        after = (
+            (series.cast(pl.Float64) * 1_000_000)
+            .cast(pl.Int64)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone("UTC")
+        )
     else:
         after = pl.Series(name, [_parse_time(v, name, i) for i, v in enumerate(series.to_list())], dtype=utc)
     after = _checked(series, after.cast(utc), name, "a time", True)
@@ -180,7 +189,12 @@ def as_feature(series: Any, name: str, kind: str, required: bool) -> Any:
         after = text.replace_strict(words, default=None, return_dtype=pl.Boolean)
         return _checked(series, after, name, "true or false", required)
     target = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}[kind]
-    words_of = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
+    words_of = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+    }
     if kind == "integer" and series.dtype.is_float():
         whole = series.is_null() | (series == series.round())
         if not whole.all():
@@ -229,7 +243,11 @@ def _write(part: Any, columns: list[tuple[str, str]], outputs: Path) -> dict[str
 
     times = part[layout.TIME]
     answer = part[layout.PREDICTION]
-    label = part[layout.LABEL] if layout.LABEL in part.columns else pl.Series([None] * part.height, dtype=answer.dtype)
+    label = (
+        part[layout.LABEL]
+        if layout.LABEL in part.columns
+        else pl.Series([None] * part.height, dtype=answer.dtype)
+    )
     model = part[layout.MODEL] if layout.MODEL in part.columns else pl.Series([""] * part.height)
     count = part.height
     shaped = pl.DataFrame(

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from foundation.tasks import UserError
-
 from adapters.serving.bundle import read_columns, read_example
+from foundation.tasks import UserError
 
 SERVICE = Path(__file__).with_name("service.py")
 
@@ -70,7 +69,8 @@ def _write(context: Path, bundle: dict[str, Any]) -> None:
 def _try_out(context: Path, bundle: dict[str, Any]) -> None:
     """Load the model as the service will, learn task and classes, and keep the golden answer."""
     spec = importlib.util.spec_from_file_location("atelier_bento_service", context / "service.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     try:

@@ -48,14 +48,18 @@ def read_columns(mlmodel: dict[str, Any]) -> tuple[list[dict[str, Any]], str | N
         return [{"name": f"x{i}", "type": kind, "required": True} for i in range(shape[1])], spec["dtype"]
     columns = []
     for index, item in enumerate(inputs):
-        kind = _TYPES.get(str(item.get("type")))
-        if kind is None:
+        known = _TYPES.get(str(item.get("type")))
+        if known is None:
             raise UserError(
                 f"Input column '{item.get('name', index)}' has the type {item.get('type')}, which cannot be deployed.",
                 code="deployments.unsupported_input",
             )
         columns.append(
-            {"name": str(item.get("name", f"x{index}")), "type": kind, "required": bool(item.get("required", True))}
+            {
+                "name": str(item.get("name", f"x{index}")),
+                "type": known,
+                "required": bool(item.get("required", True)),
+            }
         )
     return columns, None
 
@@ -90,6 +94,11 @@ def same_answer(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, bool) or isinstance(b, bool) or not isinstance(a, int | float) or not isinstance(b, int | float):
+    if (
+        isinstance(a, bool)
+        or isinstance(b, bool)
+        or not isinstance(a, int | float)
+        or not isinstance(b, int | float)
+    ):
         return bool(a == b)
     return abs(a - b) <= 1e-6 * max(1.0, abs(a), abs(b))

@@ -152,7 +152,14 @@ class BentoServer:
         if len(os.fsencode(launch.socket)) > 107:
             raise ServerError(f"the socket path is too long for a unix socket: {launch.socket}")
         command = [sys.executable, "-m", "adapters.serving.host"]
-        command += ["--bento", str(launch.bento), "--socket", str(launch.socket), "--parent", str(os.getpid())]
+        command += [
+            "--bento",
+            str(launch.bento),
+            "--socket",
+            str(launch.socket),
+            "--parent",
+            str(os.getpid()),
+        ]
         if launch.memory_bytes:
             command += ["--memory", str(launch.memory_bytes)]
         _rotate(launch.log)

@@ -80,9 +80,12 @@ class Scorer:
             return np.asarray(rows, dtype=self.tensor)
         if self.all_numbers:
             return pd.DataFrame(np.asarray(rows, dtype="float64"), columns=self.names, copy=False)
-        columns = zip(*rows)
+        columns = zip(*rows, strict=True)
         return pd.DataFrame(
-            {name: self.array(kind, values) for name, kind, values in zip(self.names, self.types, columns)},
+            {
+                name: self.array(kind, values)
+                for name, kind, values in zip(self.names, self.types, columns, strict=True)
+            },
             copy=False,
         )
 
