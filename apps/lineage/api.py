@@ -6,12 +6,12 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from foundation.api import api_path
-from foundation.errors import Invalid
 from rest_framework.response import Response
 
 from apps.accounts.api import ProjectAPIView
 from apps.lineage import queries
+from foundation.api import api_path
+from foundation.errors import Invalid
 
 
 class LineageView(ProjectAPIView):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
-from foundation.models import Stamped
 
 from apps.accounts.models import Project
 from apps.lineage.states import EdgeKind, NodeKind
+from foundation.models import Stamped
 
 
 class Node(Stamped):

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from foundation.errors import Invalid, NotFound
-
 from apps.accounts.models import Project
 from apps.lineage.models import Edge, Node
 from apps.lineage.states import NodeKind
+from foundation.errors import Invalid, NotFound
 
 MAX_NODES = 500
 

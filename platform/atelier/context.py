@@ -19,7 +19,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
     if actor is not None and actor.is_authenticated:
         from apps.accounts.access import visible_projects
-
         from atelier.home.navigation import navigation_for
 
         found["navigation"] = SimpleLazyObject(lambda: navigation_for(request))

@@ -33,5 +33,7 @@ def make_gateway() -> Gateway:
             record=Spool(config.home / "spool" / "inferences"),
             session_cookie=settings.SESSION_COOKIE_NAME,
         ),
-        uploads=UploadStage(django, ports, StagingArea(), UploadSettings(session_cookie=settings.SESSION_COOKIE_NAME)),
+        uploads=UploadStage(
+            django, ports, StagingArea(), UploadSettings(session_cookie=settings.SESSION_COOKIE_NAME)
+        ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from foundation.api import json_error
 from foundation.errors import NotFound
@@ -79,9 +80,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
     )
     if not ready:
         response.headers["Retry-After"] = "2"
+        response._has_been_logged = True  # expected while starting: not an error in the log
     return response
 
 
+@csrf_exempt
 def api_not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Every unknown address under /api."""
     return json_error(request, NotFound("not_found", "There is no such address in this API; see /api/docs."))

@@ -194,7 +194,7 @@ class DeploymentRouter:
 def _project(project: ProjectRef) -> Any:
     from apps.accounts.models import Project
 
-    return Project.objects.get(pk=project.id)
+    return Project.objects.get(pk=project.id)  # noqa: TID251  (resolve_project has checked the caller)
 
 
 def _job_run(job_id: UUID) -> str | None:

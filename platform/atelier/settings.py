@@ -32,7 +32,8 @@ DOMAIN_APPS = [
         "deployments",
         "monitoring",
     )
-    if exists(f"apps.{name}.apps") and (exists("apps.datasets.apps") or name in ("accounts", "jobs", "lineage"))
+    if exists(f"apps.{name}.apps")
+    and (exists("apps.datasets.apps") or name in ("accounts", "jobs", "lineage"))
 ]
 INSTALLED_APPS = [
     "unfold",

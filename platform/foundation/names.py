@@ -11,9 +11,55 @@ SLUG_PATTERN = r"[a-z0-9](-?[a-z0-9])*"
 _NAME = re.compile(NAME_PATTERN)
 _SLUG = re.compile(SLUG_PATTERN)
 RESERVED_SLUGS = frozenset(
-    "account accounts admin all api app assets auth default docs edit favicon healthz help home login logout me "
-    "metrics mlflow new none null p patterns project projects public readyz root search serve settings signup "
-    "static staff system team teams test undefined user users v1 workspace workspaces www".split()
+    [
+        "account",
+        "accounts",
+        "admin",
+        "all",
+        "api",
+        "app",
+        "assets",
+        "auth",
+        "default",
+        "docs",
+        "edit",
+        "favicon",
+        "healthz",
+        "help",
+        "home",
+        "login",
+        "logout",
+        "me",
+        "metrics",
+        "mlflow",
+        "new",
+        "none",
+        "null",
+        "p",
+        "patterns",
+        "project",
+        "projects",
+        "public",
+        "readyz",
+        "root",
+        "search",
+        "serve",
+        "settings",
+        "signup",
+        "static",
+        "staff",
+        "system",
+        "team",
+        "teams",
+        "test",
+        "undefined",
+        "user",
+        "users",
+        "v1",
+        "workspace",
+        "workspaces",
+        "www",
+    ]
 )
 
 

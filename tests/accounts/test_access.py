@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.db import DatabaseError, connection, transaction
+
 from apps.accounts import actions, tokens
 from apps.accounts.access import (
     ANONYMOUS,
@@ -15,10 +17,8 @@ from apps.accounts.access import (
 )
 from apps.accounts.models import ApiToken, AuditEvent, Membership, Project
 from apps.accounts.states import Role, Scope
-from django.db import DatabaseError, transaction
 from foundation.clock import now
 from foundation.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthenticated
-
 from tests.support.people import People
 from tests.support.tokens import secret_for
 
@@ -149,7 +149,7 @@ def test_a_slug_is_never_given_out_twice(people: People) -> None:
         get_visible_project(actor, "shop")
     with pytest.raises(Conflict, match="never given out twice"):
         actions.create_project(actor=actor, slug="shop", team=people.team)
-    actions.restore_project(actor=actor, project=Project.objects.get(slug="shop"))
+    actions.restore_project(actor=actor, project=Project.objects.trashed().get())
     assert get_visible_project(actor, "shop").slug == "shop"
 
 
@@ -169,10 +169,7 @@ def test_changes_leave_audit_rows_that_cannot_be_altered(people: People) -> None
     assert row.actor_label == "owner"
     for change in ("update accounts_auditevent set action='x'", "delete from accounts_auditevent"):
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-            from django.db import connection
-
-            with connection.cursor() as cursor:
-                cursor.execute(change)
+            connection.cursor().execute(change)
 
 
 def test_ten_failed_logins_close_the_door(people: People) -> None:

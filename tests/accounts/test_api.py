@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 
 import pytest
-from apps.accounts.models import ApiToken
 
+from apps.accounts.models import ApiToken
 from tests.support.people import People
 
 NOT_MINE = (

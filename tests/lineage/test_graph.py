@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from apps.lineage import actions, queries
 from apps.lineage.models import Edge, Node
 from foundation.errors import Invalid, NotFound
-
 from tests.support.people import People
 
 
@@ -35,8 +35,16 @@ def chain(people: People) -> People:
 
 def test_both_directions_reach_everything(chain: People) -> None:
     start = queries.find_node(chain.project, "model_version:churn/1")
-    assert [n.id for n in queries.graph(chain.project, start=start, direction="up").nodes] == ["d1", "r1", "m1"]
-    assert [n.id for n in queries.graph(chain.project, start=start, direction="down").nodes] == ["m1", "p1", "w1"]
+    assert [n.id for n in queries.graph(chain.project, start=start, direction="up").nodes] == [
+        "d1",
+        "r1",
+        "m1",
+    ]
+    assert [n.id for n in queries.graph(chain.project, start=start, direction="down").nodes] == [
+        "m1",
+        "p1",
+        "w1",
+    ]
     both = queries.graph(chain.project, start=start)
     assert {n.id for n in both.nodes} == {"d1", "r1", "m1", "p1", "w1"}
     assert len(both.edges) == 4
@@ -44,7 +52,13 @@ def test_both_directions_reach_everything(chain: People) -> None:
 
 def test_the_line_has_one_stop_a_kind(chain: People) -> None:
     stops = queries.line(kind="dataset_version", key="d1")
-    assert [stop.kind for stop in stops] == ["dataset_version", "run", "model_version", "deployment", "monitor"]
+    assert [stop.kind for stop in stops] == [
+        "dataset_version",
+        "run",
+        "model_version",
+        "deployment",
+        "monitor",
+    ]
     assert stops[1].more == 1
     assert queries.line(kind="run", key="unknown") == []
 

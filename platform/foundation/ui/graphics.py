@@ -66,7 +66,8 @@ def histogram(counts: Sequence[float], *, labels: Sequence[str] = (), label: str
         for index, count in enumerate(counts)
     )
     return format_html(
-        '<svg class="histogram" viewBox="0 0 112 24" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        '<svg class="histogram" viewBox="0 0 112 24" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path class="base" d="M0 24H112"/>{}</svg>',
         label or f"distribution in {len(counts)} bins",
         format_html_join("", '<rect x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>', bars),
     )
