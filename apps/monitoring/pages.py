@@ -63,6 +63,7 @@ class MonitorPage:
     rows: list[FeatureRow] = field(default_factory=list)
     feature: str = ""
     distribution: dict[str, Any] | None = None
+    prediction_distribution: dict[str, Any] | None = None
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     has_impact: bool = False
@@ -143,6 +144,9 @@ def monitor_page(monitor: Monitor, *, wanted: str = "", feature: str = "") -> Mo
     page.feature = feature if feature in known else (names[0] if names else "")
     found = distribution_of(page.window, page.feature)
     page.distribution = _plot(found) if found else None
+    if page.feature != PREDICTION and page.window.data["prediction"]:
+        said = distribution_of(page.window, PREDICTION)
+        page.prediction_distribution = _plot(said) if said else None
     page.figures = figures_of(monitor, page.windows, page.rows, zone)
     return page
 

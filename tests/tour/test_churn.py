@@ -13,6 +13,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
 
 from apps.monitoring import windows
 from apps.monitoring.sandbox import baseline, impact, measure, report
@@ -32,23 +33,27 @@ def watch(story: churn.Story, folder: Path) -> list[dict[str, Any]]:
         HistGradientBoostingClassifier(
             learning_rate=0.06, max_iter=120, max_leaf_nodes=6, min_samples_leaf=60, random_state=0
         ),
-    ).fit(frame[features], frame[churn.TARGET])
+    )
+    with threadpool_limits(limits=1):  # several threads on a busy machine wait for one another
+        model.fit(frame[features], frame[churn.TARGET])
+        return _compare(model, story, folder)
 
-    def predict(rows: Any) -> impact.Output:
-        shares = model.predict_proba(rows)
-        return impact.Output(model.classes_[shares.argmax(axis=1)], shares)
 
-    said = predict(story.events.to_pandas()[features])
-    events = story.events.append_column("prediction", pa.array(said.labels))
+def _compare(model: Any, story: churn.Story, folder: Path) -> list[dict[str, Any]]:
+    features = list(churn.FEATURES)
+
+    predictor = impact.Predictor(model.predict, model.predict_proba)
+    said = model.predict(story.events.to_pandas()[features])
+    events = story.events.append_column("prediction", pa.array(said))
     pq.write_table(story.customers, folder / "customers.parquet")
     pq.write_table(events, folder / "events.parquet")
     paths = [folder / "customers.parquet"]
     sample = impact.sample_rows(paths, features, features=len(features))
     profile = {
         "sketches": [sketch.to_json() for sketch in baseline.build_sketches(paths, features)],
-        "impact": impact.measure_impact(predict, sample, features),
+        "impact": impact.measure_impact(predictor, sample, features),
         "prediction": baseline.sketch_column(
-            "prediction", pa.chunked_array([pa.array(predict(sample).labels)])
+            "prediction", pa.chunked_array([pa.array(model.predict(sample))])
         ).to_json(),
     }
     zone = ZoneInfo(churn.ZONE)

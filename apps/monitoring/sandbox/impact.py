@@ -22,29 +22,30 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-SAMPLE_ROWS = 4000
+SAMPLE_ROWS = 2000
 # Rows predicted in all; wide tables get a smaller sample so that the time stays bounded.
-BUDGET_ROWS = 120_000
+BUDGET_ROWS = 100_000
 FEWEST_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Output:
-    """What a model said about some rows: shape (rows, classes) of probabilities, (rows, 1) of values, or labels.
+class Predictor:
+    """A model as functions of a frame of rows.
 
-    `labels` are the predicted classes or values, one a row; `scores` is None where the model only names classes.
+    `labels` gives the predicted class or value of every row, shape (rows,). `scores` gives what moves smoothly:
+    class probabilities of shape (rows, classes), or values of shape (rows, 1); None where the model only names classes.
     """
 
-    labels: "NDArray[np.generic]"
-    scores: "NDArray[np.float64] | None"
-    classes: tuple[str, ...] = ()
+    labels: "Callable[[pd.DataFrame], NDArray[np.generic]]"
+    scores: "Callable[[pd.DataFrame], NDArray[np.float64]] | None" = None
 
-
-Predictor = Callable[["pd.DataFrame"], Output]
+    def answer(self, frame: "pd.DataFrame") -> "NDArray[np.generic]":
+        """The scores where there are any, else the labels."""
+        return self.scores(frame) if self.scores is not None else self.labels(frame)
 
 
 def measure_impact(
-    predict: Predictor,
+    predictor: Predictor,
     frame: "pd.DataFrame",
     features: Sequence[str],
     *,
@@ -53,32 +54,35 @@ def measure_impact(
 ) -> dict[str, float]:
     """Return the impact of each feature, ≥ 0 and summing to 1 (100 %); all zero when no feature has any.
 
-    `frame` holds a sample of baseline rows with at least the columns of `features`; `predict` takes such a frame.
+    `frame` holds a sample of baseline rows with at least the columns of `features`.
     """
     import numpy as np
 
     random = np.random.default_rng(seed)
-    before = predict(frame)
+    before = predictor.answer(frame)
     changes: dict[str, float] = {}
     for step, name in enumerate(features, start=1):
         ablated = frame.copy(deep=False)
         drawn = frame[name].iloc[random.integers(0, len(frame), len(frame))]
         drawn.index = frame.index
         ablated[name] = drawn
-        changes[name] = mean_change(before, predict(ablated))
+        changes[name] = mean_change(before, predictor.answer(ablated))
         if progress is not None:
             progress(step, len(features))
     total = sum(changes.values())
     return {name: change / total if total > 0 else 0.0 for name, change in changes.items()}
 
 
-def mean_change(before: Output, after: Output) -> float:
-    """Return the mean change between two outputs for the same rows, as the module's docstring defines it."""
+def mean_change(before: "NDArray[np.generic]", after: "NDArray[np.generic]") -> float:
+    """Return the mean change between two answers for the same rows, as the module's docstring defines it.
+
+    Two dimensions are scores, one dimension is labels.
+    """
     import numpy as np
 
-    if before.scores is None or after.scores is None:
-        return float(np.mean(np.asarray(before.labels) != np.asarray(after.labels)))
-    gaps = np.abs(before.scores - after.scores)
+    if before.ndim == 1:
+        return float(np.mean(before != after)) if len(before) else 0.0
+    gaps = np.abs(np.asarray(before, dtype=np.float64) - np.asarray(after, dtype=np.float64))
     each = gaps.sum(axis=1) / 2 if gaps.shape[1] > 1 else gaps[:, 0]
     return float(np.nanmean(each)) if len(each) else 0.0
 

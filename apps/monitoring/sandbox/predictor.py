@@ -1,15 +1,17 @@
 """The deployed model as a function from a frame of baseline rows to predictions. Runs in the isolated child only."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apps.monitoring.sandbox.impact import Output, Predictor
+from apps.monitoring.sandbox.impact import Predictor
 from foundation.tasks import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 # Where the service of a Bento lies in it, and with it the model and its bundle.
 SOURCE = "src"
@@ -35,16 +37,28 @@ def load_predictor(folder: Path, files: Mapping[str, str], inputs: Mapping[str, 
             code="monitor.model",
         ) from error
 
-    def predict(frame: "pd.DataFrame") -> Output:
-        return _ask(scorer, frame)
+    def labels(frame: "pd.DataFrame") -> "NDArray[np.generic]":
+        return _ask(scorer, scorer.model.predict, frame).reshape(len(frame), -1)[:, 0]
 
-    return predict
+    def values(frame: "pd.DataFrame") -> "NDArray[np.float64]":
+        return labels(frame).astype("float64")[:, None]
+
+    def shares(frame: "pd.DataFrame") -> "NDArray[np.float64]":
+        return _ask(scorer, scorer.model.predict_proba, frame).astype("float64")
+
+    if scorer.bundle.get("task") != "classification":
+        return Predictor(labels, values)
+    return Predictor(labels, shares if scorer.has_probabilities else None)
 
 
-def _ask(scorer: Any, frame: "pd.DataFrame") -> Output:
-    """Predict a frame, its columns cast as the service casts what clients send."""
+def _ask(scorer: Any, method: Callable[[Any], Any], frame: "pd.DataFrame") -> "NDArray[Any]":
+    """Predict a frame, its columns cast as the service casts what clients send, in one thread.
+
+    Several threads gain nothing on a few thousand rows, and on a busy machine they wait for one another.
+    """
     import numpy as np
     import pandas as pd
+    from threadpoolctl import threadpool_limits
 
     if scorer.tensor:
         rows: Any = frame[scorer.names].to_numpy(dtype=scorer.tensor)
@@ -55,16 +69,13 @@ def _ask(scorer: Any, frame: "pd.DataFrame") -> Output:
         }
         rows = pd.DataFrame(cast, copy=False)
     try:
-        labels = np.asarray(scorer.model.predict(rows)).reshape(len(frame), -1)[:, 0]
-        if scorer.bundle.get("task") != "classification":
-            return Output(labels, labels.astype(np.float64)[:, None])
-        scores = scorer.model.predict_proba(rows) if scorer.has_probabilities else None
+        with threadpool_limits(limits=1):
+            return np.asarray(method(rows))
     except Exception as error:
         raise UserError(
             f"The model cannot predict the baseline's rows: {type(error).__name__}: {error}",
             code="monitor.model",
         ) from error
-    return Output(labels, None if scores is None else np.asarray(scores, dtype=np.float64))
 
 
 def _cast(scorer: Any, kind: str, column: "pd.Series[Any]") -> Any:

@@ -97,16 +97,16 @@ def ask_model(ctx: Context, paths: Sequence[Path], features: list[str]) -> tuple
     from apps.monitoring.sandbox.predictor import load_predictor
 
     ctx.progress(20, 100, "Loading the model")
-    predict = load_predictor(ctx.folder / "bento", ctx.payload["model"], ctx.inputs)
+    predictor = load_predictor(ctx.folder / "bento", ctx.payload["model"], ctx.inputs)
     frame = impact.sample_rows(paths, features, features=len(features))
-    labels = np.asarray(predict(frame).labels)
+    labels = np.asarray(predictor.labels(frame))
     column = pa.chunked_array([pa.array(labels.tolist())])
     predictions = baseline.sketch_column(ctx.payload["columns"].get("prediction") or PREDICTION, column)
 
     def progress(step: int, total: int) -> None:
         ctx.progress(25 + 50 * step / total, 100, f"Measuring the impact of the features ({step}/{total})")
 
-    impacts = impact.measure_impact(predict, frame, features, progress=progress)
+    impacts = impact.measure_impact(predictor, frame, features, progress=progress)
     leading = sorted(impacts.items(), key=lambda item: -item[1])[:3]
     ctx.log.info("Impact, leading: %s.", ", ".join(f"{name} {share:.0%}" for name, share in leading))
     return impacts, predictions
