@@ -19,6 +19,8 @@ def main():
             "Atelier needs Python 3.11 to 3.14, but this is Python " + found + ": "
             "run it as, for example, python3.12 manage.py."
         )
+    if sys.platform == "win32":
+        sys.exit("Atelier does not run on Windows itself: run it inside WSL2.")
     # The repository, and its source root `platform`. Without an __init__.py that folder does not hide the
     # standard library's module of the same name.
     for folder in (os.path.join(ROOT, "platform"), ROOT):

@@ -61,8 +61,6 @@ def ensure(lock: str) -> None:
 def check_machine() -> None:
     """Raise RuntimeFault, one sentence, where the locked wheels do not exist."""
     system, machine = sys.platform, platform.machine().lower()
-    if system == "win32":
-        raise RuntimeFault("Atelier does not run on Windows itself: run it inside WSL2.")
     if system == "linux":
         if machine not in {"x86_64", "amd64", "aarch64", "arm64"}:
             raise RuntimeFault(f"Atelier runs on x86-64 and arm64, but this machine is {machine}.")

@@ -148,7 +148,7 @@ def _migrate_django() -> None:
 
 
 def _make_admin(home: Home) -> None:
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     given = os.environ.get("ATELIER_ADMIN_PASSWORD", "")
     password = settings_table.admin_password(given) if given else secrets.token_urlsafe(12)
@@ -156,6 +156,8 @@ def _make_admin(home: Home) -> None:
     stdin, sys.stdin = sys.stdin, io.StringIO(f"{password}\n")
     try:
         call_command("ensure_admin", stdin=True, stdout=answer)
+    except CommandError as error:
+        raise RuntimeFault(f"ATELIER_ADMIN_PASSWORD is refused. {error}") from error
     finally:
         sys.stdin = stdin
     if answer.getvalue().strip() == "created" and not given:

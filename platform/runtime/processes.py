@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from runtime.config import Config, load
 from runtime.errors import RuntimeFault
-from runtime.home import Home
+from runtime.home import SOCKET_PATH_LIMIT, Home
 
 QUIET = {  # no connection leaves the machine unless asked
     "BENTOML_DO_NOT_TRACK": "True",
@@ -88,6 +88,11 @@ def _configured(service: Service, arguments: list[str]) -> Config:
     if config.keeper_pid is None:
         Home(config.home).make()
         config.socket_dir.mkdir(mode=0o700, exist_ok=True)
+        if max(len(os.fsencode(path)) for path in config.sockets.values()) > SOCKET_PATH_LIMIT:
+            raise RuntimeFault(
+                f"The path of the sockets in {config.socket_dir} is longer than {SOCKET_PATH_LIMIT} bytes: "
+                "choose a shorter ATELIER_HOME."
+            )
     return config
 
 

@@ -116,8 +116,8 @@ def secret_key(text: str) -> str:
 
 def admin_password(text: str) -> str:
     """The first password of the account `admin`."""
-    if len(text) < 8 or "\0" in text:
-        raise refuse("ATELIER_ADMIN_PASSWORD", "is too short: give at least 8 characters.")
+    if len(text) < 10 or "\0" in text:
+        raise refuse("ATELIER_ADMIN_PASSWORD", "is too short: give at least 10 characters.")
     return text
 
 

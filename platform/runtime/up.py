@@ -269,7 +269,7 @@ class Studio:
                 waiting = ", ".join(f"{name}: {state}" for name, state in states.items() if state != "ready")
                 say(f"Still waiting for {waiting or 'the web process'} (logs in {self.home.logs}) …")
         self.keeper.was_ready = True
-        print(f"Atelier is ready at {_address(self.config)}", flush=True)
+        say(f"Atelier is ready at {_address(self.config)}")
 
     def _get(self, path: str) -> tuple[int, dict[str, str]]:
         """(status, component states) from the web process; status 0 when it does not answer."""
@@ -314,7 +314,7 @@ class Studio:
             say("Stopped.")
 
     def _step(self, what: str, begun: float) -> None:
-        print(f"  {what:<28} {time.monotonic() - begun:5.1f} s", flush=True)
+        say(f"  {what:<28} {time.monotonic() - begun:5.1f} s")
 
 
 def _address(config: Config) -> str:
@@ -323,5 +323,8 @@ def _address(config: Config) -> str:
 
 
 def say(message: str) -> None:
-    """One line for the person at the terminal."""
-    print(message, flush=True)
+    """One line for the person at the terminal. When the terminal is gone the studio is still to be stopped."""
+    try:
+        print(message, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of this process)

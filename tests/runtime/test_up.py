@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
-from runtime import children, recovery
+from runtime import children, postgres, recovery
+from runtime.config import load
 from runtime.home import Home, read_json
 from runtime.processes import QUIET, SERVICES
+from runtime.testing import Cluster
 from tests.runtime.test_children import until
 from tests.support.studio import Studio, temporary_home
 
@@ -40,7 +43,7 @@ def by_name(studio: Studio) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def second() -> Iterator[Studio]:
     """Another studio beside the session's, on another home and port."""
-    other = Studio(temporary_home("second"))
+    other = Studio(temporary_home("a second"))
     try:
         yield other.start()
     finally:
@@ -172,14 +175,20 @@ def test_a_killed_keeper_is_recovered_and_a_stopped_studio_leaves_nothing(third:
     assert len(old) > len(SERVICES)
     third.process.kill()
     third.process.wait()
+    (third.home / "run" / "prepared.json").unlink()  # as if a migration had come with an update
     third.start()  # the same home, at once
+    assert any("backup of the database" in line for line in third.output)
+    (backup,) = (third.home / "backups").iterdir()
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert backup.read_bytes().startswith(b"PGDMP")
     assert not any(children.is_alive(one) for one in old)
     assert not any(folder.exists() for folder in folders)
     assert third.call("GET", "/api/v1/me", token=token)[0] == 200
     assert not any("password:" in line for line in third.output)  # shown at the first start only
 
     running = generation(third)
-    assert third.stop() == 0
+    third.process.send_signal(signal.SIGHUP)  # its terminal is closed; other tests stop by SIGTERM
+    assert third.process.wait(60) == 0
     until(lambda: not any(children.is_alive(one) for one in running))
     assert not Home(third.home).endpoints.exists()
     assert third.output[-1] == "Stopped."
@@ -190,6 +199,33 @@ def test_a_killed_keeper_is_recovered_and_a_stopped_studio_leaves_nothing(third:
     assert done.returncode == 1
     assert "No studio runs on the home" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_external_services_take_the_place_of_the_embedded_ones(studio_cluster: Cluster) -> None:
+    with psycopg.connect(studio_cluster.superuser_url("postgres"), autocommit=True) as admin:
+        admin.execute("create role outside login password 'out-side'")
+        admin.execute("create database outside owner outside")
+    home = temporary_home("external")
+    services = {
+        "ATELIER_DATABASE_URL": postgres.url(
+            studio_cluster.database_dir, "outside", "out-side", "outside"
+        ).replace("@/", "@localhost/"),
+        "ATELIER_REDIS_URL": load().redis_url.replace("db=0", "db=1"),
+        "ATELIER_ADMIN_PASSWORD": "a-given-password",
+    }
+    other = Studio(home, environment=services)
+    try:
+        other.start()
+        assert not {"postgres", "valkey"} & set(by_name(other))
+        assert not (home / "admin-password").exists()
+        web = Path(f"/proc/{by_name(other)['web']}/environ").read_bytes()
+        assert b"out-side" not in web
+        assert b"a-given-password" not in web
+        joined = Studio(home, port=other.port)  # another terminal, which knows nothing but the home
+        assert other.call("GET", "/api/v1/me", token=joined.token())[0] == 200
+        assert other.stop() == 0
+    finally:
+        other.discard()
 
 
 def test_a_bad_setting_stops_the_start_with_a_sentence() -> None:
