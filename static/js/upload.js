@@ -40,7 +40,8 @@ function wire(form) {
       const page = request.responseURL || form.action;
       if (request.status < 400 && page !== form.action) { location.assign(page); return; }
       if ((request.getResponseHeader("Content-Type") || "").includes("text/html")) {
-        const answer = new DOMParser().parseFromString(request.responseText, "text/html").getElementById("main");
+        // Without its <style>: the nonce of that answer is not this page's, and the policy would complain.
+        const answer = new DOMParser().parseFromString(request.responseText.replace(/<style[^>]*><\/style>/g, ""), "text/html").getElementById("main");
         if (answer) { document.getElementById("main").replaceWith(answer); answer.querySelector(".form-errors, [aria-invalid=true]")?.focus(); document.dispatchEvent(new Event("atelier:changed")); return; }
       }
       over(request.status === 413 ? "The file is larger than the studio takes." : `The upload was refused (${request.status}).`);

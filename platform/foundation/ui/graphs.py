@@ -11,10 +11,10 @@ from django.utils.safestring import SafeString
 from foundation.ui.icons import KINDS
 from foundation.ui.statuses import look_of
 
-BOX_WIDTH, BOX_HEIGHT = 176, 44
-GAP_X, GAP_Y = 64, 14
+BOX_WIDTH, BOX_HEIGHT = 168, 44
+GAP_X, GAP_Y = 36, 12
 PAD = 4
-_LETTERS = 21
+_LETTERS = 16
 
 
 class GraphNode(Protocol):

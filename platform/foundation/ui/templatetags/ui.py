@@ -157,7 +157,11 @@ def crumb(label: Any, url: str = "") -> SafeString:
 @register.simple_tag(takes_context=True)
 def tab(context: RequestContext, label: str, url: str, count: Any = None) -> SafeString:
     """One tab, for use in ``{% block tabs %}``; it is current when its URL is the page's."""
-    current = mark_safe(' aria-current="page"') if context["request"].path == url.partition("?")[0] else ""
+    current = (
+        mark_safe(' aria-current="page"')
+        if context["request"].path.rstrip("/") == url.partition("?")[0].rstrip("/")
+        else ""
+    )
     tally = (
         format_html(' <span class="tab-count">{}</span>', values.number(count)) if count is not None else ""
     )
