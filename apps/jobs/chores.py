@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
 ChoreFunction = Callable[[], object]
@@ -125,6 +125,8 @@ class ChoreRunner:
             finally:
                 connection.close()
                 self.locks.release(item.name)
+        except (OperationalError, InterfaceError, ConnectionError) as error:
+            logger.warning("the chore %s has to wait: %s: %s", item.name, type(error).__name__, error)
         except Exception:
             logger.exception("the chore %s failed", item.name)
         finally:

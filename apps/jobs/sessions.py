@@ -8,10 +8,16 @@ from django.db import connection
 
 
 def open_session() -> Any:
-    """A psycopg connection with autocommit to the studio's database."""
+    """A psycopg connection with autocommit to the studio's database.
+
+    Raises ConnectionError when it does not answer.
+    """
     import psycopg
 
     options = dict(connection.get_connection_params())
     for name in ("pool", "cursor_factory", "context", "prepare_threshold"):
         options.pop(name, None)
-    return psycopg.connect(**options, autocommit=True)
+    try:
+        return psycopg.connect(**options, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(str(error).strip()) from None

@@ -21,7 +21,8 @@ def main(name: str) -> None:
     kinds.register()
     module = importlib.import_module(f"apps.jobs.{name}")
     if name == "worker":
-        module.LocalExecutor = functools.partial(LocalExecutor, modules=["json"])  # type: ignore[attr-defined]
+        if not os.environ.get("FULL_MODULES"):
+            module.LocalExecutor = functools.partial(LocalExecutor, modules=["json"])  # type: ignore[attr-defined]
     module.main(load())
 
 
