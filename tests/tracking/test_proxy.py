@@ -185,6 +185,11 @@ def test_a_browser_session_writes_from_the_studios_own_pages_only(setup: Setup) 
     assert setup.ask("POST", f"{API}/runs/set-tag", body, token="", headers=own)[0] == 200
 
 
+def test_a_person_who_follows_the_clients_link_finds_the_studios_pages(setup: Setup) -> None:
+    status, _, headers = setup.ask("GET", "/", token="", headers={"Accept": "text/html"})
+    assert (status, headers["location"]) == (303, "/p/mine/experiments/")
+
+
 def test_refused_and_unknown_routes_say_so(setup: Setup) -> None:
     status, content, _ = setup.ask("GET", "/api/3.0/mlflow/workspaces")
     assert (status, content["error_code"]) == (403, "PERMISSION_DENIED")

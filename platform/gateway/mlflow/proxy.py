@@ -97,6 +97,11 @@ class MlflowProxy:
         if match is None:
             raise UnknownRoute("tracking.no_route", "There is no such route.")
         slug, path = match.group(1), match.group(2) or "/"
+        if path == "/" and scope["method"] == "GET" and "text/html" in header(scope, b"accept"):
+            # The client prints a link to MLflow's own pages; whoever follows it finds the studio's.
+            where = f"/p/{quote(slug, safe='')}/experiments/".encode()
+            await send_bytes(send, 303, b"", b"text/plain", [(b"location", where)])
+            return
         caller = await self.ports.authenticate(read_credentials(scope, self.session_cookie))
         method = str(scope["method"])
         rule = find(method, path)
