@@ -16,12 +16,12 @@ FROM python:3.12-slim-trixie
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home --home-dir /home/atelier atelier \
-    && install -d -o atelier -g atelier -m 0700 /home/atelier/studio
+    && useradd --system --uid 10001 --home-dir /data atelier \
+    && install -d -o atelier -g atelier -m 0700 /data
 WORKDIR /studio
 COPY --from=build /studio /studio
 USER atelier
-ENV ATELIER_HOME=/home/atelier/studio PYTHONUNBUFFERED=1
+ENV ATELIER_HOME=/data PYTHONUNBUFFERED=1
 EXPOSE 8000
 ENTRYPOINT [".venv/bin/python", "manage.py"]
 CMD ["web"]
