@@ -149,11 +149,13 @@ def whole_number(request: Any, name: str, default: int | None) -> int | None:
 class JobList(ProjectAPIView):
     """The jobs of a project, newest first."""
 
+    pagination_class = KeysetPagination  # for the OpenAPI document
     order_fields = ("created_at", "queued_at")
     default_order = ("-created_at",)
 
     @extend_schema(
         operation_id="jobs_list",
+        tags=["jobs"],
         summary="List the jobs of a project",
         parameters=[
             OpenApiParameter("state", str, many=True, enum=JobState.values, description="May be repeated."),
@@ -178,7 +180,9 @@ class JobList(ProjectAPIView):
 class JobDetail(ProjectAPIView):
     """One job."""
 
-    @extend_schema(operation_id="jobs_read", summary="Fetch a job", responses=JobDetailSerializer)
+    @extend_schema(
+        operation_id="jobs_read", tags=["jobs"], summary="Fetch a job", responses=JobDetailSerializer
+    )
     def get(self, request: Request, project: str, job: str) -> Response:
         """Fetch it with its attempts."""
         return Response(JobDetailSerializer(get_visible_job(self.actor, self.project, job)).data)
@@ -189,6 +193,7 @@ class JobLogs(ProjectAPIView):
 
     @extend_schema(
         operation_id="jobs_logs",
+        tags=["jobs"],
         summary="Read a job's log from a byte offset",
         parameters=[
             OpenApiParameter("offset", int, description="Bytes; default 0."),
@@ -212,6 +217,7 @@ class JobCancel(ProjectAPIView):
 
     @extend_schema(
         operation_id="jobs_cancel",
+        tags=["jobs"],
         summary="Ask a job to stop",
         request=None,
         responses={200: JobDetailSerializer, 409: OpenApiTypes.OBJECT},

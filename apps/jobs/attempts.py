@@ -284,15 +284,15 @@ def _final(job: Job, ending: Ending) -> Ending:
 def _end(job: Job, ending: Ending) -> None:
     state = JobState(str(ending.outcome))
     succeeded = state == JobState.SUCCEEDED
+    changes: dict[str, Any] = {"finished_at": Now(), "lease_expires_at": None, "result": None}
+    if succeeded:
+        changes |= {"result": ending.result, "progress": _completed(job.progress)}
     TRANSITIONS.move(
         Job.objects.filter(pk=job.pk, fence=job.fence),
         to=state,
-        finished_at=Now(),
-        lease_expires_at=None,
         reason=ending.reason,
         error_code=ending.error_code,
-        result=ending.result if succeeded else None,
-        **({"progress": _completed(job.progress)} if succeeded else {}),
+        **changes,
     )
     job.refresh_from_db()
     if succeeded:

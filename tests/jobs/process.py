@@ -21,8 +21,7 @@ def main(name: str) -> None:
     kinds.register()
     module = importlib.import_module(f"apps.jobs.{name}")
     if name == "worker":
-        if not os.environ.get("FULL_MODULES"):
-            module.LocalExecutor = functools.partial(LocalExecutor, modules=["json"])  # type: ignore[attr-defined]
+        module.LocalExecutor = functools.partial(LocalExecutor, modules=["json"])  # type: ignore[attr-defined]
     module.main(load())
 
 
