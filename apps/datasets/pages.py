@@ -96,6 +96,11 @@ class ColumnRow:
     mean: str
     high: str
 
+    @property
+    def missing_words(self) -> str:
+        """The share that is missing; "< 0.1 %" rather than a rounded zero."""
+        return "< 0.1\u202f%" if 0 < self.missing < 0.0005 else percent(self.missing)
+
     @classmethod
     def of(cls, index: int, profile: dict[str, Any]) -> ColumnRow:
         """From a column's profile."""

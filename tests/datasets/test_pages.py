@@ -178,3 +178,18 @@ def test_lists_cost_the_same_number_of_queries_however_long_they_are(
     client.get("/p/shop/datasets/")
     with django_assert_max_num_queries(16):
         client.get("/p/shop/datasets/")
+
+
+def test_staff_look_at_datasets_and_change_nothing(people: Any) -> None:
+    version = ready_version(people)
+    people.admin.is_staff = True
+    people.admin.save()
+    client = people.client("admin")
+    for path in (
+        "dataset/",
+        f"dataset/{version.dataset_id}/change/",
+        "datasetversion/",
+        f"datasetversion/{version.pk}/change/",
+    ):
+        assert client.get(f"/admin/datasets/{path}").status_code == 200
+    assert client.post(f"/admin/datasets/dataset/{version.dataset_id}/delete/").status_code == 403

@@ -61,7 +61,9 @@ def test_values_at_the_end_of_the_range_have_no_mean_but_the_rest(ingest: Ingest
 
 def test_large_tables_say_that_their_counts_are_estimates(ingest: Ingest) -> None:
     lines = "".join(f"{n},{n % 10}\n" for n in range(20_000))
-    column = ingest(f"n,m\n{lines}".encode(), limits={"exact_rows": 1_000}).profile["n"]
+    profile = ingest(f"n,m\n{lines}".encode(), limits={"exact_rows": 1_000}).profile
+    assert (profile["m"]["distinct"], profile["m"]["distinct_exact"]) == (10, True)
+    column = profile["n"]
     assert column["distinct_exact"] is False
     assert column["distinct"] == pytest.approx(20_000, rel=0.2)
     assert column["quantiles"]["50"] == pytest.approx(10_000, rel=0.05)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BINS = 30
+FEW_DISTINCT = 10_000
 TOP = 10
 TOP_CHARACTERS = 120
 QUANTILES = (5, 25, 50, 75, 95)
@@ -112,9 +113,15 @@ class _Column:
         return found
 
     def _distinct(self, found: dict[str, Any], known: int) -> None:
-        count = "count(DISTINCT v)" if self.exact else "approx_count_distinct(v)"
-        found["distinct"] = min(known, int(_one(self.connection, f"SELECT {count} FROM {self.source}")[0]))
-        found["distinct_exact"] = self.exact
+        exact = self.exact
+        if not exact:
+            guess = int(_one(self.connection, f"SELECT approx_count_distinct(v) FROM {self.source}")[0])
+            # Few values are counted exactly after all: that needs little memory however many rows there are.
+            exact = guess <= FEW_DISTINCT
+            found["distinct"] = min(known, guess)
+        if exact:
+            found["distinct"] = int(_one(self.connection, f"SELECT count(DISTINCT v) FROM {self.source}")[0])
+        found["distinct_exact"] = exact
 
     def _top(self) -> list[dict[str, Any]]:
         rows = self.connection.execute(
