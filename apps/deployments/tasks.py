@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+
+from django.db import transaction
 
 from apps.deployments import events
 from apps.deployments.feedback import forget_import
@@ -30,6 +31,13 @@ def _kept_file(folder: Path, relative: str) -> Path:
             "deployments.bad_output", f"The build named a file that it did not make: {relative[:200]}"
         )
     return path
+
+
+def _drop_upload(record: EventImport) -> None:
+    """The uploaded file has served: its events are segments now, or it could not be read."""
+    from adapters.storage import get_store
+
+    transaction.on_commit(lambda: get_store().delete(record.upload_key), robust=True)
 
 
 @handles("deployments.build", where="sandbox")
@@ -169,6 +177,7 @@ class ImportEvents:
             end=end,
         ):
             InferenceSegment.objects.bulk_create(rows)
+            _drop_upload(record)
             publish(
                 events.InferencesImported(
                     deployment_id=record.deployment_id, start=start, end=end, rows=int(result["rows"])
@@ -177,4 +186,6 @@ class ImportEvents:
 
     def ended(self, job: Job) -> None:
         """Keep the sentence."""
-        forget_import(EventImport(pk=UUID(job.spec["import"])), job.reason or f"the import {job.state}")
+        record = self._import(job)
+        forget_import(record, job.reason or f"the import {job.state}")
+        _drop_upload(record)

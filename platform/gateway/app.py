@@ -11,7 +11,6 @@ from typing import Protocol
 
 from foundation.errors import AtelierError
 from foundation.ids import uuid7
-
 from gateway.http import (
     AsgiApp,
     ClientGone,

@@ -11,7 +11,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from foundation.errors import AtelierError, Forbidden, Malformed, TooLarge
-
 from gateway.ports import Caller, Credentials
 
 Scope = MutableMapping[str, Any]

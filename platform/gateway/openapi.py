@@ -110,7 +110,7 @@ def describe(route: Route) -> dict[str, Any]:
                                 "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
                             },
                         },
-                        **{code: error for code in ("400", "401", "404", "413", "422", "503")},
+                        **dict.fromkeys(("400", "401", "404", "413", "422", "503"), error),
                     },
                 }
             }

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foundation.errors import Invalid, TooLarge
-
 from gateway.ports import Column, Signature
 
 MAX_PROBLEMS = 20

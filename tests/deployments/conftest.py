@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,3 +167,32 @@ def spool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def store() -> Any:
     return get_store()
+
+
+BUILD = """
+import json, sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from adapters.serving.bento import build
+print(json.dumps(build(Path({model!r}), Path({out!r}), work=Path({work!r}), version="r1", labels={{"a": "b"}})))
+"""
+
+
+def build(folder: Path, name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
+    """A Bento, built in a process of its own as in the sandbox."""
+    from tests.deployments.iris import save_iris
+
+    model = save_iris(folder / f"{name}-model", **options)
+    work = folder / f"{name}-work"
+    work.mkdir()
+    paths = [p for p in sys.path if p]
+    program = BUILD.format(paths=paths, model=str(model), out=str(folder / name), work=str(work))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / name, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def bentos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("bentos")
+    return {"iris": build(folder, "iris"), "always2": build(folder, "always2", fmt="cloudpickle", constant=2)}

@@ -32,33 +32,6 @@ from gateway.predictions import Predictions
 pytestmark = pytest.mark.engine
 
 ROW = [5.1, 3.5, 1.4, 0.2]
-BUILD = """
-import json, sys
-sys.path[:0] = {paths!r}
-from pathlib import Path
-from adapters.serving.bento import build
-print(json.dumps(build(Path({model!r}), Path({out!r}), work=Path({work!r}), version="r1", labels={{"a": "b"}})))
-"""
-
-
-def build(folder: Path, name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
-    """A Bento, built in a process of its own as in the sandbox."""
-    from tests.deployments.iris import save_iris
-
-    model = save_iris(folder / f"{name}-model", **options)
-    work = folder / f"{name}-work"
-    work.mkdir()
-    paths = [p for p in sys.path if p]
-    program = BUILD.format(paths=paths, model=str(model), out=str(folder / name), work=str(work))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / name, json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="session")
-def bentos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
-    folder = tmp_path_factory.mktemp("bentos")
-    return {"iris": build(folder, "iris"), "always2": build(folder, "always2", fmt="cloudpickle", constant=2)}
 
 
 def launch(folder: Path, bento: Path) -> Launch:

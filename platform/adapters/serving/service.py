@@ -48,6 +48,19 @@ def load_model(folder: Path) -> Any:
     return mlflow.pyfunc.load_model(str(folder))
 
 
+# Estimators whose predict() is, by definition, the class with the highest predict_proba().
+ARGMAX = frozenset(
+    ["RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier"]
+)
+
+
+def predicts_by_probability(model: Any) -> bool:
+    """Whether probabilities alone give the predictions, which halves the work of a forest."""
+    steps = getattr(model, "steps", None)
+    last = steps[-1][1] if steps else model
+    return type(last).__name__ in ARGMAX and type(last).__module__.startswith("sklearn.")
+
+
 def finite(value: Any) -> Any:
     """The value with every NaN and infinity as None, because JSON knows neither."""
     if isinstance(value, float):
@@ -67,6 +80,7 @@ class Scorer:
         self.tensor: str | None = self.bundle.get("tensor")
         self.all_numbers = all(kind == "number" for kind in self.types)
         self.model = load_model(folder / "model")
+        self.by_probability = predicts_by_probability(self.model)
         self.has_probabilities = self.bundle.get("task") == "classification" and hasattr(
             self.model, "predict_proba"
         )
@@ -110,6 +124,10 @@ class Scorer:
     def score(self, rows: list[list[Any]]) -> dict[str, Any]:
         """{"predictions": [...], "probabilities": [[...]] for a classifier that knows them}."""
         frame = self.frame(rows)
+        if self.has_probabilities and self.by_probability:
+            chances = self.model.predict_proba(frame)
+            labels = self.model.classes_.take(chances.argmax(axis=1), axis=0)
+            return {"predictions": plain(labels), "probabilities": plain(chances)}
         predictions = self.model.predict(frame)
         answer: dict[str, Any] = {"predictions": plain(predictions)}
         if self.has_probabilities:
