@@ -222,6 +222,17 @@ def test_it_names_the_columns_when_the_target_is_not_among_them(train: Train) ->
     assert "petal length" in caught.value.message
 
 
+def test_few_whole_numbers_are_classes_unless_one_of_them_is_lonely(train: Train) -> None:
+    frame = iris()
+    frame["target"] = [n % 4 for n in range(len(frame))]
+    assert train(frame, target="target").result["task"] == "classification"
+    frame.loc[0, "target"] = 9
+    assert train(frame, target="target").result["task"] == "regression"
+    with pytest.raises(UserError) as caught:
+        train(frame, target="target", task="classification")
+    assert caught.value.code == "target.too_few_rows"
+
+
 def test_regression_of_text_is_refused(train: Train) -> None:
     with pytest.raises(UserError) as caught:
         train(mixed_table(), target="y", task="regression")

@@ -39,6 +39,15 @@ def processors() -> int:
         return os.cpu_count() or 1
 
 
+def fair_share() -> int:
+    """Threads for one training on a large table: half of the processors, since a worker has several slots.
+
+    OpenMP's threads wait for one another actively. When trainings together have more threads than there are
+    processors, each waits for the scheduler at every step, and all become slower by an order of magnitude.
+    """
+    return max(1, processors() // 2)
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

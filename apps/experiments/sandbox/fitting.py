@@ -70,7 +70,7 @@ def hold_out(
     begun = time.monotonic()
     _fit(pipeline, train, y_train, log)
     seconds = time.monotonic() - begun
-    use_one_processor(pipeline.named_steps["model"])
+    use_threads(pipeline.named_steps["model"], 1)
     predicted, probabilities = _predict(pipeline, test, task)
     return Fitted(
         pipeline=pipeline,
@@ -116,7 +116,7 @@ def cross_validate(
         progress(number)
     _fit(pipeline, frame, y, log)
     seconds = time.monotonic() - begun
-    use_one_processor(pipeline.named_steps["model"])
+    use_threads(pipeline.named_steps["model"], 1)
     complete = {name: values for name, values in per_fold.items() if len(values) == folds}
     metrics = {name: float(np.mean(values)) for name, values in complete.items()}
     metrics |= {f"{name}_std": float(np.std(values)) for name, values in complete.items()}
@@ -147,10 +147,11 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Lo
         log.warning("%s", text)
 
 
-def use_one_processor(estimator: Any) -> None:
-    """For small tables, and for every prediction: many small calls are slower when they fan out."""
+def use_threads(estimator: Any, threads: int) -> None:
+    """Hold an estimator that runs in parallel to so many threads. One for every prediction: many small
+    calls are slower when they fan out."""
     if estimator.get_params().get("n_jobs") is not None:
-        estimator.set_params(n_jobs=1)
+        estimator.set_params(n_jobs=threads)
 
 
 def _predict(pipeline: Pipeline, frame: pd.DataFrame, task: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -47,11 +47,12 @@ def usable_rows(frame: pd.DataFrame, target: str) -> pd.DataFrame:
     return frame.loc[known].reset_index(drop=True)
 
 
-def detect_task(column: pd.Series, wanted: str | None = None) -> str:
-    """ "classification" or "regression" for a target without missing values; `wanted` overrides.
+def detect_task(column: pd.Series, wanted: str | None = None, *, rows_per_class: int = 2) -> str:
+    """The task of a target without missing values: classification or regression; `wanted` overrides.
 
-    Booleans and strings are classes; whole numbers with at most 20 values are classes; other numbers are
-    to be regressed. Raises UserError "target.not_numeric" when regression is wanted of anything but numbers.
+    Booleans and strings are classes; so are whole numbers with at most 20 values, each in enough rows (a
+    lonely value shows that they are rather a count); other numbers are to be regressed. Raises UserError
+    "target.not_numeric" when regression is wanted of anything but numbers.
     """
     numeric = column.dtype.kind in "iuf"
     if wanted == "regression" and not numeric:
@@ -67,7 +68,11 @@ def detect_task(column: pd.Series, wanted: str | None = None) -> str:
         return "classification"
     values = column.to_numpy()
     whole = values.dtype.kind in "iu" or bool(np.all(values == np.floor(values)))
-    return "classification" if whole and np.unique(values).size <= CLASS_LIMIT else "regression"
+    if not whole:
+        return "regression"
+    counts = np.unique(values, return_counts=True)[1]
+    few = counts.size <= 2 or (counts.size <= CLASS_LIMIT and int(counts.min()) >= rows_per_class)
+    return "classification" if few else "regression"
 
 
 def labels(column: pd.Series, task: str) -> np.ndarray:
@@ -124,7 +129,8 @@ def _check_classes(
             detail={"field": "target"},
         )
     if classes.size > CLASSES_AT_MOST:
-        hint = " Choose regression." if classes.dtype.kind in "if" else ""
+        numbers = classes.dtype.kind in "if"
+        hint = " Choose regression." if numbers else " Numbers written as text must be cleaned first."
         raise UserError(
             f"The target '{target}' has {classes.size} different values, too many for classes "
             f"(at most {CLASSES_AT_MOST}).{hint}",
@@ -137,7 +143,7 @@ def _check_classes(
         ways = f"{folds}-fold cross-validation" if folds else "a hold-out split"
         raise UserError(
             f"The class '{classes[least]}' of '{target}' has {_rows(int(counts[least]))}; "
-            f"{ways} needs at least {needed} of each class.",
+            f"{ways} needs at least {needed} of each class. Leave it out of the data, or add rows.",
             code="target.too_few_rows",
             detail={"field": "target", "class": _plain(classes[least]), "rows": int(counts[least])},
         )

@@ -62,9 +62,9 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
     whole = to_frame(table)
     ctx.log.info("Read %s rows and %s columns.", f"{len(whole):,}", len(whole.columns))
     frame, y, task, plan = _prepare(ctx, job, whole)
-    small = frame.size < CELLS_WORTH_THREADS
-    with threadpool_limits(limits=1 if small else None):
-        return _train_on(ctx, job, log, whole, frame, y, task, plan)
+    threads = 1 if frame.size < CELLS_WORTH_THREADS else environment.fair_share()
+    with threadpool_limits(limits=threads):
+        return _train_on(ctx, job, log, whole, frame, y, task, plan, threads)
 
 
 def _train_on(
@@ -76,12 +76,12 @@ def _train_on(
     y: np.ndarray,
     task: str,
     plan: FeaturePlan,
+    threads: int,
 ) -> dict[str, Any]:
     parameters = _clean(job.algorithm, job.given, task)
     log.parameters(_logged_parameters(job, task, parameters))
     estimator = job.algorithm.build(task, parameters, job.seed)
-    if frame.size < CELLS_WORTH_THREADS:
-        fitting.use_one_processor(estimator)
+    fitting.use_threads(estimator, threads)
     pipeline = build_pipeline(plan.kinds, estimator, scales=job.algorithm.scales, seed=job.seed)
 
     ctx.progress(1, STAGES, f"Training {job.algorithm.title}")
@@ -143,7 +143,7 @@ def _prepare(
     known = usable_rows(whole, job.target)
     if len(known) < len(whole):
         ctx.log.warning("%s rows without a target are left out.", f"{len(whole) - len(known):,}")
-    task = detect_task(known[job.target], job.task)
+    task = detect_task(known[job.target], job.task, rows_per_class=job.folds or 2)
     if task not in job.algorithm.tasks:
         raise UserError(
             f"{job.algorithm.title} does not do {task}.",
