@@ -22,7 +22,7 @@ from foundation.ui.listing import Listing, list_page
 
 ORDERS = {"name": "name", "newest": "newest_at", "versions": "n_versions", "created": "created_at"}
 VERSION_ORDERS = {"number": "number", "created": "created_at"}
-SHOWN_METRICS = 4
+SHOWN_METRICS = 3
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,11 @@ class VersionPage:
             moving=version.state == VersionState.PENDING
             or any(p.state == PromotionState.CHECKING for p in promotions),
         )
+
+    @property
+    def earlier(self) -> list[PromotionView]:
+        """Promotions that are over, but for the newest one."""
+        return [view for view in self.promotions[1:] if not view.promotion.is_live]
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
