@@ -70,7 +70,7 @@ def lines(
     *,
     title: str,
     threshold: float | None = None,
-    share: bool = False,
+    from_zero: bool = True,
 ) -> dict[str, Any]:
     """Values over time, one line a series; `threshold` adds a dashed line."""
     x = [moment.isoformat() for moment in moments]
@@ -88,11 +88,7 @@ def lines(
     ]
     layout: dict[str, Any] = {
         "xaxis": {"type": "date"},
-        "yaxis": {
-            "rangemode": "tozero",
-            "title": {"text": title},
-            **({"tickformat": ".0%"} if share else {}),
-        },
+        "yaxis": {"rangemode": "tozero" if from_zero else "normal", "title": {"text": title}},
         "legend": {"orientation": "h"},
     }
     if threshold is not None and x:

@@ -182,7 +182,10 @@ def figures_of(
     names = [row.name for row in rows]
     by_name = [{found["name"]: found for found in window.data["features"]} for window in windows]
     drifts = [[_rounded(found.get(name, {}).get("feature_drift")) for found in by_name] for name in names]
+    years = {window.start.astimezone(zone).year for window in windows}
     labels = [moment_label(window.start, monitor) for window in windows]
+    if len(years) == 1:  # the page has said the year already
+        labels = [label.replace(f" {next(iter(years))}", "") for label in labels]
     moments = [window.start.astimezone(zone) for window in windows]
     figures = {"heat": charts.heat(labels, names, drifts)}
     said = [_rounded(window.data["prediction_drift"]) for window in windows]
@@ -195,7 +198,7 @@ def figures_of(
     known = [name for name in SCORES if any(name in found for found in scores)]
     if known:
         series = [(name, [_rounded(found.get(name)) for found in scores]) for name in known[:3]]
-        figures["performance"] = charts.lines(moments, series, title="Score")
+        figures["performance"] = charts.lines(moments, series, title="Score", from_zero=False)
     return figures
 
 

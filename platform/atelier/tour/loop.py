@@ -145,8 +145,13 @@ class Loop:
         self.say(f"Deployment {name} answers with {found['serves']}", self.client.page(f"deployments/{name}"))
         return dict(found)
 
-    def predict(self, name: str, records: list[dict[str, Any]], truth: list[Any], *, batch: int = 20) -> None:
-        """Ask for predictions of all records and tell the true values; what was asked before is not repeated."""
+    def predict(
+        self, name: str, records: list[dict[str, Any]], truth: list[Any], *, batch: int = 20
+    ) -> tuple[datetime, datetime]:
+        """Ask for predictions of all records and tell the true values; what was asked before is not repeated.
+
+        Returns the period in which all that was asked lies.
+        """
         client = self.client
         inferences = f"deployments/{segment(name)}/inferences?limit=500"
         missing = max(0, len(records) - len(client.listed(inferences)))
@@ -161,10 +166,10 @@ class Loop:
                 for key, (_, value) in zip(answer["inference_ids"], some, strict=True)
             ]
             client.post(f"deployments/{segment(name)}/labels", {"labels": labels})
-        self.say(
-            f"{len(records)} predictions with their true values",
-            client.page(f"deployments/{name}/inferences"),
-        )
+        text = f"{len(records)} predictions with their true values"
+        self.say(text, client.page(f"deployments/{name}/inferences"))
+        moments = [datetime.fromisoformat(found["time"]) for found in client.listed(inferences)]
+        return min(moments), max(moments) + timedelta(seconds=1)
 
     def events(self, name: str, file: Path) -> None:
         """Import past inferences from a file, unless an import went well before."""

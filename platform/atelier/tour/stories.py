@@ -58,15 +58,9 @@ def tumours(loop: Loop, folder: Path) -> None:
     loop.promote("tumours", versions[1])
     loop.start_deployment("tumours", "tumours@production")
     loop.ready_deployment("tumours")
-    loop.predict("tumours", data.records, data.truth)
-    now = datetime.datetime.now(datetime.UTC)
+    start, end = loop.predict("tumours", data.records, data.truth)
     report = loop.report(
-        "tumours",
-        deployment="tumours",
-        baseline="tumours@2",
-        window="1d",
-        start=now - datetime.timedelta(days=1),
-        end=now,
+        "tumours", deployment="tumours", baseline="tumours@2", window="1d", start=start, end=end
     )
     scored = [window["performance"] for window in report["windows"] if window["performance"]]
     if scored:
