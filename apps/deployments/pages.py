@@ -153,7 +153,14 @@ class InferencesPage:
         if not names and page.items:
             names = list(page.items[0].features)
         shown = names[:FEATURE_COLUMNS]
-        items = [{"it": i, "values": [i.features.get(name) for name in shown]} for i in page.items]
+        items = [
+            {
+                "it": i,
+                "prediction": shortened(i.prediction),
+                "values": [shortened(i.features.get(name)) for name in shown],
+            }
+            for i in page.items
+        ]
         return cls(
             items=items,
             features=shown,
@@ -167,6 +174,11 @@ class InferencesPage:
             filtered=bool(start or end),
             clear_url=request.path,
         )
+
+
+def shortened(value: Any) -> Any:
+    """A fraction with six significant digits, for a table; everything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _uuid(text: str) -> UUID | None:
