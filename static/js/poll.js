@@ -11,7 +11,7 @@ export function pause(since) {
 
 function announce() {
   const progress = document.querySelector("[data-title]")?.dataset.title;
-  document.title = progress ? `${progress} · ${title}` : title;
+  document.title = progress || title;
 }
 
 async function refresh(id) {

@@ -109,6 +109,7 @@ API: dict[str, dict[str, str]] = {
 PAGES: dict[str, dict[str, str]] = {
     "p/{project}": {"GET": _V},
     "p/{project}/live": {"GET": _V},
+    "p/{project}/running": {"GET": _V},
     "p/{project}/settings": {"GET": _V, "POST": _M},
     "p/{project}/settings/trash": {"POST": _O},
     "teams/{team}": {"GET": _V, "POST": _O},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,11 @@ from django.apps import apps
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
+
+from foundation.clock import now
+
+#: the pill begins as if it had been watched for a while: every 5 s instead of every 2
+CALM = datetime.timedelta(seconds=61)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Navigation:
     settings: Item | None = None
     running: int = 0
     running_url: str = ""
+    running_poll: str = ""
+    running_since: datetime.datetime | None = None
     teams: Any = ()
 
 
@@ -80,6 +88,8 @@ def navigation_for(request: HttpRequest) -> Navigation:
         settings=_item(request, project.slug, "Settings", "home:settings", "settings", ""),
         running=running,
         running_url=f"{_reverse('jobs:list', project.slug)}?state=running" if running else "",
+        running_poll=_reverse("home:running", project.slug) or "",
+        running_since=now() - CALM,
         teams=teams,
     )
 

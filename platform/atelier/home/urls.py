@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.project_list, name="projects"),
     path("projects/new", views.project_new, name="project-new"),
     path("p/<slug:project>/", views.project_home, name="project"),
+    path("p/<slug:project>/running", views.project_running, name="running"),
     path("p/<slug:project>/live", views.project_live, name="live"),
     path("p/<slug:project>/settings", views.project_settings, name="settings"),
     path("p/<slug:project>/settings/trash", views.project_trash, name="trash"),

@@ -71,6 +71,12 @@ def project_live(request: Any, project: Project) -> HttpResponse:
     return render(request, "home/_live.html", {"overview": overview(project)})
 
 
+@project_page()
+def project_running(request: Any, project: Project) -> HttpResponse:
+    """The pill of running jobs in the top bar."""
+    return render(request, "layouts/_running.html")
+
+
 @project_page(write=Role.MAINTAINER)
 def project_settings(request: Any, project: Project) -> HttpResponse:
     """Name, description and time zone; maintainers change them."""
