@@ -93,12 +93,13 @@ class Reconciler:
             wanted=Wanted.RUNNING, deleted_at__isnull=True
         )
         seen: set[UUID] = set()
-        for deployment in rows.distinct().order_by("pk"):
+        for deployment in rows.distinct().select_related("project").order_by("pk"):
             revisions = list(
                 deployment.revisions.exclude(state=RevisionState.RETIRED).order_by("-number")[:20]
             )
             seen.update(revision.pk for revision in revisions)
-            if deployment.wanted == Wanted.RUNNING and deployment.deleted_at is None:
+            gone = deployment.deleted_at is not None or deployment.project.deleted_at is not None
+            if deployment.wanted == Wanted.RUNNING and not gone:
                 self._keep_running(deployment, revisions)
             else:
                 self._keep_stopped(deployment, revisions)

@@ -52,6 +52,9 @@ logger = logging.getLogger(__name__)
 PATH = re.compile(r"/serve/([^/]+)/([^/]+)/(predict|schema|docs)/?")
 MAX_BODY = 16 * 1024 * 1024
 MAX_ROWS = 10_000
+INLINE_BYTES = 64 * 1024
+"""Larger bodies are parsed and checked in a thread, so that they do not hold up small ones."""
+
 MAX_IN_FLIGHT = 1024
 TIMEOUT_SECONDS = 60.0
 IDLE_SECONDS = 120.0
@@ -149,11 +152,13 @@ class Predictions:
                 f"The request body is larger than {MAX_BODY:,} bytes.",
                 {"limit": MAX_BODY},
             )
-        payload = read_json(await read_body(receive, MAX_BODY))
+        body = await read_body(receive, MAX_BODY)
         if route.socket is None:
             route = await self.route_deployment(project, route.name, fresh=True)
-        check_ready(route)
-        rows = read_rows(payload, route.signature, limit=MAX_ROWS)
+        if len(body) > INLINE_BYTES:
+            rows = await asyncio.to_thread(checked_rows, body, route)
+        else:
+            rows = checked_rows(body, route)
         begin = time.perf_counter()
         route, answer = await self._ask(project, route, rows)
         milliseconds = round((time.perf_counter() - begin) * 1000, 3)
@@ -293,6 +298,13 @@ def read_json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Malformed("request.malformed", f"The request body is not JSON: {error}") from error
+
+
+def checked_rows(body: bytes, route: Route) -> list[list[Any]]:
+    """The rows of a request's body in signature order. Raises what read_json, check_ready and read_rows raise."""
+    payload = read_json(body)
+    check_ready(route)
+    return read_rows(payload, route.signature, limit=MAX_ROWS)
 
 
 def check_ready(route: Route) -> None:

@@ -49,6 +49,14 @@ def look(browser: Any, live_server: Any, studio: Any) -> Iterator[Any]:
     assert not problems, problems
 
 
+def violations(page: Any) -> list[str]:
+    """axe's violations as readable lines."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {node['target']} {node['failureSummary']}" for v in found for node in v["nodes"]]
+
+
 def shoot(page: Any, name: str) -> None:
     """Keep a picture when SCREENSHOTS names a folder: for people who want to look."""
     if SHOTS:
@@ -56,7 +64,7 @@ def shoot(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
-def test_no_page_is_wider_than_the_screen(
+def test_pages_fit_the_screen_and_axe_finds_nothing(
     studio: Any,
     deployment: Deployment,
     model: Any,
@@ -85,6 +93,7 @@ def test_no_page_is_wider_than_the_screen(
         page.wait_for_load_state("networkidle")
         shoot(page, f"{name}-{width}-{theme}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert violations(page) == [], name
         page.context.close()
 
 

@@ -190,6 +190,18 @@ def test_a_deleted_deployment_ends_its_process(deployment: Deployment, loop: Loo
     assert not loop.reconciler.slots
 
 
+def test_deployments_of_a_trashed_project_end_and_come_back_with_it(
+    deployment: Deployment, loop: Loop
+) -> None:
+    add_revision(deployment, 1)
+    loop.until(lambda: state_of(deployment) == DeploymentState.READY)
+    Project.objects.update(deleted_at="2026-01-01T00:00:00Z")
+    loop.until(lambda: state_of(deployment) == DeploymentState.STOPPED)
+    assert not loop.reconciler.slots
+    Project.objects.update(deleted_at=None)
+    loop.until(lambda: state_of(deployment) == DeploymentState.READY)
+
+
 def test_a_failed_build_fails_a_deployment_that_has_nothing_else(deployment: Deployment, loop: Loop) -> None:
     Revision.objects.filter(pk=add_revision(deployment, 1, RevisionState.FAILED).pk).update(
         reason="no signature"

@@ -45,6 +45,12 @@ def test_it_predicts_and_records_every_record(client: Client, spool: Spool) -> N
     assert recorded[0]["q"] == answer.headers["x-request-id"]
 
 
+def test_a_large_request_is_checked_in_a_thread_and_answered_alike(client: Client, spool: Spool) -> None:
+    answer = client.call("POST", PATH, {"records": [{**RECORD, "age": i} for i in range(5000)]})
+    assert answer.json()["predictions"] == [i + 2.5 for i in range(5000)]
+    assert len(lines(spool)) == 5000
+
+
 def test_rows_may_come_in_any_order_of_columns(client: Client) -> None:
     answer = client.call("POST", PATH, {"rows": [[2.5, 40]], "columns": ["balance", "age"]})
     assert answer.json()["predictions"] == [42.5]
