@@ -12,8 +12,9 @@ from django.db.models.functions import Now
 from apps.accounts.access import SYSTEM, Actor
 from apps.accounts.audit import record_audit
 from apps.accounts.models import Project, User
-from apps.jobs.attempts import close_waiting, record_event
+from apps.jobs.attempts import close_waiting
 from apps.jobs.handlers import handler_for
+from apps.jobs.history import record_event
 from apps.jobs.models import Job, Outbox
 from apps.jobs.states import TRANSITIONS, JobState
 from foundation.errors import Conflict

@@ -18,12 +18,11 @@ from django.db.models import F, FloatField, Func, Q
 from django.db.models.functions import Now
 
 from apps.accounts.tokens import end_job_tokens
-from apps.jobs.events import JobMoved
 from apps.jobs.handlers import handler_for
-from apps.jobs.models import Job, JobAttempt, JobEvent, Outbox
+from apps.jobs.history import record_event, tell
+from apps.jobs.models import Job, JobAttempt, Outbox
 from apps.jobs.states import ACTIVE, TRANSITIONS, JobState, Outcome
 from foundation.errors import AtelierError
-from foundation.events import publish
 
 logger = logging.getLogger(__name__)
 
@@ -67,26 +66,6 @@ class Beat:
     """The answer to a heartbeat."""
 
     cancel_requested: bool
-
-
-def record_event(
-    job: Job, kind: str, *, message: str = "", actor: str = "", detail: dict[str, Any] | None = None
-) -> None:
-    """Append to the job's history and publish JobMoved for the state it is in."""
-    JobEvent.objects.create(
-        at=Now(),
-        job_id=job.pk,
-        fence=job.fence,
-        kind=str(kind),
-        message=message,
-        actor=actor[:160],
-        detail=detail or {},
-    )
-    publish(
-        JobMoved(
-            job.pk, job.project_id, job.kind, str(job.state), job.fence, job.subject_kind, job.subject_id
-        )
-    )
 
 
 def claim(*, job_id: uuid.UUID | str, worker: str, tier: int, lease_seconds: float) -> Job | None:
@@ -144,7 +123,7 @@ def mark_running(*, job_id: uuid.UUID, fence: int, warm: bool | None = None) -> 
             return False
         job = mine.select_related("project").get()
         job.attempts.filter(number=fence).update(user_started_at=Now(), warm=warm)
-        _tell(job, "started")
+        tell(job, "started")
         record_event(job, JobState.RUNNING)
     return True
 
@@ -298,7 +277,7 @@ def _end(job: Job, ending: Ending) -> None:
     if succeeded:
         handler_for(job.kind).complete(job, ending.result, ending.files or Path())
     else:
-        tell_ended(job)
+        tell(job, "ended")
     detail = {k: v for k, v in {"code": ending.error_code, **ending.detail}.items() if v not in ("", None)}
     record_event(job, state, message=ending.reason, detail=detail)
 
@@ -318,21 +297,6 @@ def close_waiting(*, job_id: uuid.UUID, state: JobState, reason: str, actor: str
         ):
             return False
         job = waiting.select_related("project", "created_by").get()
-        tell_ended(job)
+        tell(job, "ended")
         record_event(job, state, message=reason, actor=actor)
     return True
-
-
-def tell_ended(job: Job) -> None:
-    """Call the handler's ended(): the job is over and has not succeeded."""
-    _tell(job, "ended")
-
-
-def _tell(job: Job, method: str) -> None:
-    """Call a handler in a savepoint: its bug must not keep the job from moving."""
-    try:
-        with transaction.atomic():
-            getattr(handler_for(job.kind), method)(job)
-    except Exception:
-        logger.exception("%s() of %s %s failed", method, job.kind, job.pk)
-        record_event(job, "handler_error", message=f"The owner of this job could not be told: {method}.")

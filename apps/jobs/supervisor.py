@@ -17,7 +17,7 @@ from pathlib import Path
 from django.db import InterfaceError, OperationalError, connection
 
 from adapters.executors.local import clear_folder
-from adapters.executors.protocol import LOG_NAME, OUTPUTS_NAME, Executor, Exit, Handle
+from adapters.executors.protocol import LOG_NAME, OUTPUTS_NAME, Cause, Executor, Exit, Handle
 from apps.jobs import attempts, logs, rules
 from apps.jobs.attempts import Ending
 from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
@@ -134,6 +134,9 @@ class Supervisor:
             if sample.processes:
                 news |= {"memory_bytes": sample.memory_bytes, "cpu_seconds": sample.cpu_seconds}
             pulse.progress = news
+            if not handle.launched and time.monotonic() - watch.began > rules.LAUNCH:
+                self.executor.renew()
+                return Exit(Cause.VANISHED)
             if pulse.lost and not killed:
                 killed = True
                 handle.kill()

@@ -66,12 +66,8 @@ def judge(end: Exit, report: Report | None, *, blame: str, stop: Stop | None) ->
 
     stop: what the supervisor itself had decided; blame: whose fault a crash is ("user" or "platform").
     """
-    if (
-        report is not None
-        and report.ok
-        and end.cause == Cause.EXITED
-        and (stop is None or stop.charged is False)
-    ):
+    wanted = stop is None or not stop.charged  # a drained worker takes what is finished all the same
+    if report is not None and report.ok and wanted and end.cause in (Cause.EXITED, Cause.STOPPED):
         return Ending(Outcome.SUCCEEDED, result=report.result, **usage(end))
     if stop is not None:
         return Ending(stop.outcome, stop.reason, stop.code, charged=stop.charged, **usage(end))

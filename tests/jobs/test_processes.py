@@ -44,7 +44,16 @@ class Floor:
         self.broker.kill()
         self.broker.wait()
 
-    def start(self, name: str, *, slots: int = 2) -> subprocess.Popen[bytes]:
+    def start(self, *names: str) -> subprocess.Popen[bytes]:
+        """Start processes side by side and wait until all have registered. Returns the last."""
+        fresh = {name: self._spawn(name) for name in names}
+        for name, process in fresh.items():
+            row = Worker.objects.filter(kind=name, pid=process.pid)
+            until(lambda row=row, process=process: row.exists() or process.poll() is not None, seconds=60)
+            assert process.poll() is None, (self.logs / f"{name}.log").read_text()
+        return fresh[names[-1]]
+
+    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.jobs.process", name],
@@ -56,16 +65,13 @@ class Floor:
                     **os.environ,
                     "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
                     "ATELIER_REDIS_URL": valkey.url(self.folder, "pw"),
-                    "ATELIER_WORKERS": str(slots),
+                    "ATELIER_WORKERS": "2",
                     "ATELIER_LEASE_SECONDS": "4",
                     "ATELIER_DRAIN_SECONDS": "0.5",
                     "ATELIER_GRACE_SECONDS": "0.5",
                 },
             )
         self.processes.append(process)
-        kind = Worker.objects.filter(kind=name, pid=process.pid)
-        until(lambda: kind.exists() or process.poll() is not None, seconds=60)
-        assert process.poll() is None, (self.logs / f"{name}.log").read_text()
         return process
 
     def end(self) -> None:
@@ -100,12 +106,11 @@ def is_over(job: Job) -> bool:
 
 
 def test_it_starts_a_job_at_once_and_drains_many(floor: Floor, submit: Callable[..., Job]) -> None:
-    floor.start("scheduler")
-    floor.start("worker")
+    floor.start("scheduler", "worker")
     first = submit(program="echo")
     until(lambda: is_over(first), seconds=60)
     waits: list[float] = []
-    for _ in range(30):
+    for _ in range(15):
         job = submit(program="echo")
         until(lambda job=job: is_over(job))
         job.refresh_from_db()
@@ -113,15 +118,14 @@ def test_it_starts_a_job_at_once_and_drains_many(floor: Floor, submit: Callable[
         assert job.started_at is not None
         waits.append((job.started_at - job.queued_at).total_seconds() * 1000)
     print(f"submit to first line: median {statistics.median(waits):.0f} ms, worst {max(waits):.0f} ms")
-    jobs = [submit("test.platform") for _ in range(40)] + [submit(program="echo") for _ in range(40)]
+    jobs = [submit("test.platform") for _ in range(20)] + [submit(program="echo") for _ in range(20)]
     until(lambda: not Job.objects.live().exists(), seconds=60)
     assert {state_of(job) for job in jobs} == {"succeeded"}
     assert not Outbox.objects.exists()
 
 
 def test_it_cancels_through_all_processes(floor: Floor, submit: Callable[..., Job]) -> None:
-    floor.start("scheduler")
-    floor.start("worker")
+    floor.start("scheduler", "worker")
     job = submit(program="loops")
     until(lambda: state_of(job) == "running", seconds=60)
     request_cancel(job=job)
@@ -131,8 +135,7 @@ def test_it_cancels_through_all_processes(floor: Floor, submit: Callable[..., Jo
 def test_a_killed_worker_loses_its_job_to_the_next(
     floor: Floor, submit: Callable[..., Job], tmp_path: Path
 ) -> None:
-    floor.start("scheduler")
-    first = floor.start("worker")
+    first = floor.start("scheduler", "worker")
     pids = tmp_path / "pids"
     job = submit(program="stubborn", plan={"payload": {"pids": str(pids)}}, timeout=60)
     until(lambda: state_of(job) == "running" and pids.exists(), seconds=60)
@@ -149,8 +152,7 @@ def test_a_killed_worker_loses_its_job_to_the_next(
 
 
 def test_a_worker_that_is_stopped_returns_its_job_uncharged(floor: Floor, submit: Callable[..., Job]) -> None:
-    floor.start("scheduler")
-    worker = floor.start("worker")
+    worker = floor.start("scheduler", "worker")
     job = submit(program="loops")
     until(lambda: state_of(job) == "running", seconds=60)
     worker.terminate()
@@ -164,8 +166,7 @@ def test_a_worker_that_is_stopped_returns_its_job_uncharged(floor: Floor, submit
 def test_work_is_accepted_without_a_broker_and_starts_when_it_is_back(
     floor: Floor, submit: Callable[..., Job]
 ) -> None:
-    floor.start("scheduler")
-    floor.start("worker")
+    floor.start("scheduler", "worker")
     floor.stop_broker()
     job = submit(program="echo")
     assert state_of(job) == "queued"
@@ -190,8 +191,7 @@ def test_work_is_not_lost_when_the_broker_forgets_everything(
 def test_a_frozen_worker_does_no_harm_when_it_wakes(
     floor: Floor, submit: Callable[..., Job], tmp_path: Path
 ) -> None:
-    floor.start("scheduler")
-    frozen = floor.start("worker")
+    frozen = floor.start("scheduler", "worker")
     pids = tmp_path / "pids"
     job = submit(program="stubborn", plan={"payload": {"pids": str(pids)}}, timeout=120)
     until(lambda: state_of(job) == "running" and pids.exists(), seconds=60)

@@ -284,3 +284,21 @@ def test_progress_and_memory_reach_the_row(
     assert found["message"] == "looping"
     request_cancel(job=job)
     until(lambda: state_of(job) == "cancelled")
+
+
+def test_it_gives_a_job_back_when_its_process_cannot_be_launched(
+    make_supervisor: Make, submit: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "LAUNCH", 0.2)
+    executor = LocalExecutor(modules=["json"], scratch=tmp_path)
+    executor.warm_up()
+    assert executor.ready(30) is not None
+    os.kill(executor._parent.pid, signal.SIGSTOP)
+    job = submit(program="echo")
+    make_supervisor(executor).run(job.pk)
+    assert (state_of(job), fresh(job).attempts.get().error_code) == ("queued", "job.launcher_lost")
+    Job.objects.filter(pk=job.pk).update(not_before=None)
+    monkeypatch.setattr(rules, "LAUNCH", 60.0)
+    make_supervisor(executor).run(job.pk)
+    assert state_of(job) == "succeeded"
+    executor.close()

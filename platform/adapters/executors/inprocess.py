@@ -47,6 +47,7 @@ class InProcessHandle:
     """One program in a thread."""
 
     warm = True
+    launched = True
     pid: int | None = None
 
     def __init__(self, plan: SandboxPlan, folder: Path) -> None:
@@ -147,6 +148,9 @@ class InProcessExecutor:
             os.makedirs(folder / name, exist_ok=True)
         (folder / RESULT_NAME).unlink(missing_ok=True)
         return InProcessHandle(plan, folder)
+
+    def renew(self) -> None:
+        """Nothing is kept."""
 
     def close(self) -> None:
         """Nothing is kept."""

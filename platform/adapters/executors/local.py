@@ -100,6 +100,11 @@ class LocalHandle:
         self._began = time.monotonic()
 
     @property
+    def launched(self) -> bool:
+        """Whether the nanny has answered."""
+        return self.pid is not None
+
+    @property
     def started(self) -> bool:
         """Whether the first line of the program's main() has been reached."""
         return self._started
@@ -323,6 +328,13 @@ class LocalExecutor:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(document, file)
+
+    def renew(self) -> None:
+        """End a warm parent that does not answer; the next start makes another."""
+        with self._lock:
+            if self._parent is not None:
+                self._parent.kill()
+            self._drop_parent()
 
     def close(self) -> None:
         """End the warm parent. Its nannies go on until their handles are closed."""

@@ -74,6 +74,10 @@ class Handle(Protocol):
     warm: bool
 
     @property
+    def launched(self) -> bool:
+        """Whether the process exists (its imports may still go on)."""
+
+    @property
     def started(self) -> bool:
         """Whether the first line of the program's main() has been reached."""
 
@@ -115,6 +119,9 @@ class Executor(Protocol):
 
         Raises OSError when nothing can be started.
         """
+
+    def renew(self) -> None:
+        """Throw away what is kept ready: a program could not be launched from it."""
 
     def close(self) -> None:
         """End whatever is kept ready. Running programs are killed."""
