@@ -8,7 +8,7 @@ from apps.monitoring import views
 
 app_name = "monitoring"
 urlpatterns = [
-    path("monitors", views.monitor_list, name="list"),
+    path("monitors/", views.monitor_list, name="list"),
     path("monitors/new", views.monitor_new, name="new"),
     path("monitors/<str:name>", views.monitor_detail, name="detail"),
     path("monitors/<str:name>/live", views.monitor_live, name="live"),

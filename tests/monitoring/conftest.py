@@ -59,7 +59,7 @@ class Watched:
         return self.people.project
 
     def url(self, path: str = "") -> str:
-        return f"/p/{self.project.slug}/monitors{path}"
+        return f"/p/{self.project.slug}/monitors{path or chr(47)}"
 
     def api(self, path: str = "") -> str:
         return f"/api/v1/projects/{self.project.slug}/monitors{path}"
