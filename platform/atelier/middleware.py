@@ -9,9 +9,9 @@ from typing import Any
 from csp.constants import NONCE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
-from foundation.api import as_atelier_error, error_headers, json_error
+from atelier.errors import error_answer
+from foundation.api import as_atelier_error
 from foundation.ids import uuid7
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -71,15 +71,4 @@ class ErrorMiddleware:
         error = as_atelier_error(exception)
         if error is None:
             return None
-        if request.path.startswith("/api/"):
-            return json_error(request, error)
-        response = render(
-            request,
-            "errors/error.html",
-            {"error": error, "status": error.status, "request_id": getattr(request, "request_id", "")},
-            status=error.status,
-        )
-        for name, value in error_headers(error).items():
-            if name != "WWW-Authenticate":
-                response.headers[name] = value
-        return response
+        return error_answer(request, error)

@@ -115,6 +115,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 _HTTPS = CONFIG.public_url.startswith("https://")
 SESSION_COOKIE_NAME = f"atelier_session_{CONFIG.port}"  # two studios on one host keep their own sessions
+CSRF_FAILURE_VIEW = "atelier.errors.csrf_failed"
 CSRF_COOKIE_NAME = f"atelier_csrf_{CONFIG.port}"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

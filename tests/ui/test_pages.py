@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from apps.accounts.models import ApiToken, Membership, Project
@@ -245,3 +246,44 @@ def test_plotly_is_served_out_of_its_package() -> None:
 
     assert str(finders.find("vendor/plotly.min.js")).endswith("plotly.min.js")
     assert finders.find("vendor/../plotly.min.js") is None
+
+
+def test_a_form_from_elsewhere_is_refused_in_a_sentence(people: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.viewer)
+    page = client.post("/teams/new", {"name": "x", "slug": "xx"})
+    assert page.status_code == 403
+    assert "reload the page" in page.content.decode()
+    answer = client.post("/api/nothing", {})
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_a_missing_database_is_a_503_in_a_sentence(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.db import OperationalError
+
+    def gone(self: Any) -> dict[str, Any]:
+        raise OperationalError("connection refused")
+
+    client.cookies[settings.SESSION_COOKIE_NAME] = "whatever"
+    client.raise_request_exception = False
+    monkeypatch.setattr(SessionStore, "load", gone)
+    page = client.get("/")
+    assert page.status_code == 503
+    assert "Retry-After" in page
+    assert "not available" in page.content.decode()
+    assert "refused" not in page.content.decode()
+
+
+def test_our_own_bug_is_a_500_with_a_reference(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atelier.home import views
+
+    def broken(*args: Any) -> dict[str, Any]:
+        raise RuntimeError("a secret detail")
+
+    client.raise_request_exception = False
+    monkeypatch.setattr(views, "patterns_context", broken)
+    page = client.get("/patterns")
+    assert page.status_code == 500
+    assert page["X-Request-ID"] in page.content.decode()
+    assert "secret detail" not in page.content.decode()
