@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,9 @@ import pytest
 
 from adapters.tracking import DatasetInput, LoggedModel, Tracking, location_key
 from adapters.tracking.fake import FakeTracking
+from gateway.mlflow import MlflowProxy
+from gateway.ports import TrackingRef
+from tests.tracking.gateway import Setup, Stand, front, ports_for, served
 
 
 class Bench:
@@ -112,3 +116,17 @@ def other_project() -> UUID:
 
 
 CHURN = DatasetInput(name="churn", digest="a" * 64, source='{"dataset": "churn@2"}')
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Iterator[Setup]:
+    project = uuid4()
+    ports = ports_for(mine=project, theirs=uuid4())
+    for number, project_id in enumerate(ports.projects.values()):
+        ports.tracking[project_id] = TrackingRef(f"p-{project_id.hex}", str(7 + number))
+    stand = Stand()
+    with (
+        served(stand, uds=str(tmp_path / "s")) as path,
+        served(front(MlflowProxy(ports, path, artifact_limit=1000))) as url,
+    ):
+        yield Setup(url, ports, stand, project)

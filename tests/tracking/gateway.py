@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import socket
 import threading
 import time
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import uvicorn
@@ -133,3 +136,84 @@ def served(app: Any, *, uds: str | None = None) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+API = "/api/2.0/mlflow"
+RUN = "a" * 32
+
+
+@dataclass
+class Stand:
+    """An application that stands in for MLflow: remembers requests, answers what it was told to."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {k.decode(): v.decode() for k, v in scope["headers"]}
+        path = scope["raw_path"].decode()
+        self.seen.append(
+            {
+                "method": scope["method"],
+                "path": path,
+                "query": scope["query_string"].decode(),
+                "headers": headers,
+                "body": body,
+            }
+        )
+        status, content = self.answers.get(path, (200, b"{}"))
+        kind = b"text/html" if content.startswith(b"<") else b"application/json"
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", kind), (b"set-cookie", b"a=b")],
+            }
+        )
+        await send({"type": "http.response.body", "body": content})
+
+
+@dataclass
+class Setup:
+    url: str
+    ports: FakePorts
+    stand: Stand
+    project: UUID
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        token: str = "atl_write",
+        headers: dict[str, str] | None = None,
+        project: str = "mine",
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        given = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, f"/p/{project}/mlflow{path}", data, {**given, **(headers or {})})
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        found = json.loads(content) if content.startswith(b"{") else {"raw": content}
+        return response.status, found, {k.lower(): v for k, v in response.getheaders()}
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.stand.seen[-1]
+
+    def sent(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.last["body"])
+        return content

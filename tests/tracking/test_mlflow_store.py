@@ -259,6 +259,17 @@ def test_search_finds_what_mlflow_finds_in_the_same_order(bench: Bench, store: A
     assert seen > 1000
 
 
+def read_by_mlflow(text: str) -> None:
+    """Parse and check a filter as MLflow's store does before it builds its query."""
+    from mlflow.utils.search_utils import SearchUtils as Utils
+
+    for parsed in Utils.parse_search_filter(text):
+        kind, comparator = parsed["type"], parsed["comparator"].upper()
+        for check in (Utils.is_metric, Utils.is_param, Utils.is_tag, Utils.is_dataset):
+            check(kind, comparator)
+        Utils.is_attribute(kind, parsed["key"], comparator)
+
+
 @pytest.mark.parametrize(
     "text",
     ["metrics.a > 'x'", "foo.bar = 1", "params.a > '1'", "a = 1 OR b = 2", "status IN ('a')", "run_id IN (1)",
@@ -266,20 +277,11 @@ def test_search_finds_what_mlflow_finds_in_the_same_order(bench: Bench, store: A
 )  # fmt: skip
 def test_what_mlflow_refuses_is_refused(text: str) -> None:
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.search_utils import SearchUtils
 
     from adapters.tracking.grammar import parse_filter
     from foundation.errors import Invalid
 
     with pytest.raises(MlflowException):
-        for parsed in SearchUtils.parse_search_filter(text):
-            for check in (
-                SearchUtils.is_metric,
-                SearchUtils.is_param,
-                SearchUtils.is_tag,
-                SearchUtils.is_dataset,
-            ):
-                check(parsed["type"], parsed["comparator"].upper())
-            SearchUtils.is_attribute(parsed["type"], parsed["key"], parsed["comparator"].upper())
+        read_by_mlflow(text)
     with pytest.raises(Invalid):
         parse_filter(text)
