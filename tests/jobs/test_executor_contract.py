@@ -32,7 +32,7 @@ def executor(request: pytest.FixtureRequest, executors: dict[str, Executor]) -> 
     return executors[request.param]
 
 
-def until(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -44,7 +44,7 @@ def until(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
 
 def run(executor: Executor, program: str, folder: Path, **plan: Any) -> tuple[Handle, Any]:
     handle = executor.start(SandboxPlan(program=f"{PROGRAMS}:{program}", **plan), folder)
-    end = handle.wait(30)
+    end = handle.wait(60)
     assert end is not None, "the program did not end"
     return handle, end
 
@@ -133,7 +133,7 @@ def test_it_stops_when_asked(executor: Executor, tmp_path: Path) -> None:
     until(lambda: handle.poll(0.05) or handle.started)
     assert handle.poll() is None
     handle.terminate(grace=5)
-    end = handle.wait(10)
+    end = handle.wait(60)
     assert end is not None
     assert end.cause == Cause.STOPPED
     assert handle.report() is None

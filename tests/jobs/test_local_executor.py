@@ -85,7 +85,7 @@ def test_it_kills_what_ignores_sigterm_and_what_hid_in_another_session(
     )
     until(lambda: handle.poll(0.02) or handle.progress)
     handle.terminate(grace=0.3)
-    end = handle.wait(10)
+    end = handle.wait(60)
     assert end is not None
     assert (end.cause, end.signal) == (Cause.STOPPED, signal.SIGKILL)
     assert end.wall_seconds >= 0.3
@@ -120,7 +120,7 @@ def test_it_reports_the_death_of_its_nanny_and_leaves_nothing(warm: LocalExecuto
     until(lambda: handle.poll(0.02) or handle.progress)
     child, nanny, hidden = json.loads(pids.read_text())
     os.kill(nanny, signal.SIGKILL)
-    end = handle.wait(10)
+    end = handle.wait(60)
     assert end is not None
     assert end.cause == Cause.VANISHED
     until(lambda: not alive(child) and not alive(hidden))
@@ -137,7 +137,7 @@ def test_it_reports_a_child_killed_by_somebody_else(warm: LocalExecutor, tmp_pat
     until(lambda: handle.poll(0.02) or handle.started)
     assert handle.pid is not None
     os.kill(handle.pid, signal.SIGKILL)
-    end = handle.wait(10)
+    end = handle.wait(60)
     assert end is not None
     assert (end.cause, end.signal) == (Cause.EXITED, signal.SIGKILL)
 

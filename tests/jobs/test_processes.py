@@ -49,7 +49,7 @@ class Floor:
         fresh = {name: self._spawn(name) for name in names}
         for name, process in fresh.items():
             row = Worker.objects.filter(kind=name, pid=process.pid)
-            until(lambda row=row, process=process: row.exists() or process.poll() is not None, seconds=60)
+            until(lambda row=row, process=process: row.exists() or process.poll() is not None)
             assert process.poll() is None, (self.logs / f"{name}.log").read_text()
         return fresh[names[-1]]
 
@@ -108,7 +108,7 @@ def is_over(job: Job) -> bool:
 def test_it_starts_a_job_at_once_and_drains_many(floor: Floor, submit: Callable[..., Job]) -> None:
     floor.start("scheduler", "worker")
     first = submit(program="echo")
-    until(lambda: is_over(first), seconds=60)
+    until(lambda: is_over(first))
     waits: list[float] = []
     for _ in range(15):
         job = submit(program="echo")
@@ -119,7 +119,7 @@ def test_it_starts_a_job_at_once_and_drains_many(floor: Floor, submit: Callable[
         waits.append((job.started_at - job.queued_at).total_seconds() * 1000)
     print(f"submit to first line: median {statistics.median(waits):.0f} ms, worst {max(waits):.0f} ms")
     jobs = [submit("test.platform") for _ in range(20)] + [submit(program="echo") for _ in range(20)]
-    until(lambda: not Job.objects.live().exists(), seconds=60)
+    until(lambda: not Job.objects.live().exists())
     assert {state_of(job) for job in jobs} == {"succeeded"}
     assert not Outbox.objects.exists()
 
@@ -127,9 +127,9 @@ def test_it_starts_a_job_at_once_and_drains_many(floor: Floor, submit: Callable[
 def test_it_cancels_through_all_processes(floor: Floor, submit: Callable[..., Job]) -> None:
     floor.start("scheduler", "worker")
     job = submit(program="loops")
-    until(lambda: state_of(job) == "running", seconds=60)
+    until(lambda: state_of(job) == "running")
     request_cancel(job=job)
-    until(lambda: state_of(job) == "cancelled", seconds=5)
+    until(lambda: state_of(job) == "cancelled")
 
 
 def test_a_killed_worker_loses_its_job_to_the_next(
@@ -138,23 +138,23 @@ def test_a_killed_worker_loses_its_job_to_the_next(
     first = floor.start("scheduler", "worker")
     pids = tmp_path / "pids"
     job = submit(program="stubborn", plan={"payload": {"pids": str(pids)}}, timeout=60)
-    until(lambda: state_of(job) == "running" and pids.exists(), seconds=60)
+    until(lambda: state_of(job) == "running" and pids.exists())
     family = json.loads(pids.read_text())
     first.kill()
     first.wait()
-    until(lambda: not any(alive(pid) for pid in family), seconds=10)
+    until(lambda: not any(alive(pid) for pid in family))
     pids.unlink()
     floor.start("worker")
-    until(lambda: pids.exists() and state_of(job) == "running", seconds=60)
+    until(lambda: pids.exists() and state_of(job) == "running")
     request_cancel(job=job)
-    until(lambda: is_over(job), seconds=20)
+    until(lambda: is_over(job))
     assert list(job.attempts.values_list("number", "outcome")) == [(1, "lost"), (2, "cancelled")]
 
 
 def test_a_worker_that_is_stopped_returns_its_job_uncharged(floor: Floor, submit: Callable[..., Job]) -> None:
     worker = floor.start("scheduler", "worker")
     job = submit(program="loops")
-    until(lambda: state_of(job) == "running", seconds=60)
+    until(lambda: state_of(job) == "running")
     worker.terminate()
     assert worker.wait(20) == 0, (floor.logs / "worker.log").read_text()
     assert state_of(job) == "queued"
@@ -171,9 +171,9 @@ def test_work_is_accepted_without_a_broker_and_starts_when_it_is_back(
     job = submit(program="echo")
     assert state_of(job) == "queued"
     floor.start_broker()
-    until(lambda: is_over(job), seconds=60)
+    until(lambda: is_over(job))
     assert state_of(job) == "succeeded"
-    until(lambda: not Outbox.objects.exists(), seconds=30)
+    until(lambda: not Outbox.objects.exists())
 
 
 def test_work_is_not_lost_when_the_broker_forgets_everything(
@@ -185,7 +185,7 @@ def test_work_is_not_lost_when_the_broker_forgets_everything(
     floor.stop_broker()
     floor.start_broker()
     floor.start("worker")
-    until(lambda: all(is_over(job) for job in jobs), seconds=60)
+    until(lambda: all(is_over(job) for job in jobs))
 
 
 def test_a_frozen_worker_does_no_harm_when_it_wakes(
@@ -194,16 +194,16 @@ def test_a_frozen_worker_does_no_harm_when_it_wakes(
     frozen = floor.start("scheduler", "worker")
     pids = tmp_path / "pids"
     job = submit(program="stubborn", plan={"payload": {"pids": str(pids)}}, timeout=120)
-    until(lambda: state_of(job) == "running" and pids.exists(), seconds=60)
+    until(lambda: state_of(job) == "running" and pids.exists())
     old = json.loads(pids.read_text())[0]
     pids.unlink()
     os.kill(frozen.pid, signal.SIGSTOP)
     floor.start("worker")
-    until(lambda: pids.exists() and state_of(job) == "running", seconds=60)
+    until(lambda: pids.exists() and state_of(job) == "running")
     os.kill(frozen.pid, signal.SIGCONT)
-    until(lambda: not alive(old), seconds=20)
+    until(lambda: not alive(old))
     job.refresh_from_db()
     assert (job.state, job.fence) == ("running", 2)
     request_cancel(job=job)
-    until(lambda: is_over(job), seconds=20)
+    until(lambda: is_over(job))
     assert list(job.attempts.values_list("outcome", flat=True)) == ["lost", "cancelled"]

@@ -219,7 +219,7 @@ def test_it_stops_without_a_word_when_another_fence_has_the_job(
     until(pids.exists)
     until(lambda: state_of(job) == "running")
     Job.objects.filter(pk=job.pk).update(fence=7)
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert not any(alive(pid) for pid in json.loads(pids.read_text()))
     assert state_of(job) == "running"
@@ -240,7 +240,7 @@ def test_it_gives_up_when_its_lease_cannot_be_prolonged(
     supervisor = make_supervisor(local, beating=False)
     thread = in_thread(supervisor.run, job.pk)
     until(pids.exists)
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert not any(alive(pid) for pid in json.loads(pids.read_text()))
     assert state_of(job) == "starting"
