@@ -29,6 +29,9 @@ HEARTBEAT = LEASE / 3
 LOOK = 0.5
 # From SIGTERM to SIGKILL of a child.
 GRACE = _number("ATELIER_GRACE_SECONDS", 10.0, 0.1, 600.0)
+# The warm parent's imports cost seconds of processor time: at a start of the studio others need them first.
+# A job that comes earlier starts it at once.
+WARM_UP = 4.0
 # A program whose process does not exist after so long cannot be launched.
 LAUNCH = 120.0
 # A worker that is told to stop lets its jobs finish for so long before it returns them to the queue.

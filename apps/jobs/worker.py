@@ -174,7 +174,9 @@ def main(config: Config) -> None:
     hide_process()
     queues = [name.strip() for name in os.environ.get("ATELIER_QUEUES", "cpu").split(",") if name.strip()]
     executor = LocalExecutor(scratch=Path(config.run_dir))
-    executor.warm_up()
+    warming = threading.Timer(rules.WARM_UP, executor.warm_up)
+    warming.daemon = True
+    warming.start()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
@@ -183,6 +185,7 @@ def main(config: Config) -> None:
     )
     if name:
         _serve(config, name, queues, executor, told)
+    warming.cancel()
     executor.close()
 
 
