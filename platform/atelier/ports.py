@@ -313,6 +313,17 @@ async def change_model(
     return bool(await in_thread(work)())
 
 
+async def is_registered(project: ProjectRef, logged_model: str) -> bool:
+    """Whether a logged model is a version of a registered model."""
+
+    def work() -> bool:
+        from apps.registry.models import ModelVersion
+
+        return ModelVersion.objects.filter(project_id=project.id, logged_model=logged_model).exists()
+
+    return bool(await in_thread(work)())
+
+
 async def observe_model(caller: Caller, project: ProjectRef, name: str) -> None:
     """A client changed the aliases of a registered model."""
 
@@ -337,5 +348,6 @@ def make_ports() -> Ports:
         tracking_project=tracking_project,
         job_decides=job_decides,
         change_model=change_model,
+        is_registered=is_registered,
         observe_model=observe_model,
     )

@@ -205,6 +205,12 @@ class ChangeModel(Protocol):
     ) -> bool: ...
 
 
+class IsRegistered(Protocol):
+    """Whether a logged model (m-…) is a version of a registered model: its files do not change any more."""
+
+    async def __call__(self, project: ProjectRef, logged_model: str) -> bool: ...
+
+
 class ObserveModel(Protocol):
     """Tell the studio that a client changed the aliases or the description of a registered model.
     Idempotent."""
@@ -226,4 +232,5 @@ class Ports:
     tracking_project: TrackingProject
     job_decides: JobDecides
     change_model: ChangeModel
+    is_registered: IsRegistered
     observe_model: ObserveModel

@@ -35,6 +35,7 @@ class FakePorts:
     decided: set[str] = field(default_factory=set)
     guarded: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
+    registered: set[str] = field(default_factory=set)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
 
@@ -83,6 +84,9 @@ class FakePorts:
 
     async def adopt_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
         self._tell("model", name, more)
+
+    async def is_registered(self, project: ProjectRef, logged_model: str) -> bool:
+        return logged_model in self.registered
 
     async def observe_model(self, caller: Caller, project: ProjectRef, name: str) -> None:
         self._tell("changed", name)

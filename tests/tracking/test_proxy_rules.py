@@ -235,3 +235,13 @@ def test_when_mlflow_is_down_it_says_when_to_come_back(tmp_path: Path) -> None:
                 status, content, headers = setup.ask(method, path, {} if method == "POST" else None)
                 assert (status, content["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
                 assert int(headers["retry-after"]) > 0
+
+
+def test_the_files_of_a_registered_version_do_not_change(setup: Setup) -> None:
+    free, held = "m-" + "a" * 32, "m-" + "b" * 32
+    setup.ports.registered.add(held)
+    base = "/api/2.0/mlflow-artifacts/artifacts/workspaces/p-x/3/models"
+    assert setup.ask("PUT", f"{base}/{free}/artifacts/model.pkl", b"x")[0] == 200
+    status, content, _ = setup.ask("PUT", f"{base}/{held}/artifacts/model.pkl", b"x")
+    assert (status, content["error_code"]) == (403, "PERMISSION_DENIED")
+    assert setup.ask("GET", f"{base}/{held}/artifacts/model.pkl")[0] == 200

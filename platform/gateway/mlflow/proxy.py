@@ -34,6 +34,7 @@ from gateway.ports import Caller, Ports, ProjectRef, TrackingRef
 logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
+MODEL_FILES = re.compile(r"/models/(m-[0-9A-Fa-f]{32})/", re.IGNORECASE)
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 ARTIFACT_LIMIT = 20 * 1024**3
 _SAFE = "/:@!$&'()*+,;=~-._"
@@ -114,6 +115,8 @@ class MlflowProxy:
         check_same_origin(scope, caller)
         if rule.special == "artifact":
             check_artifact_path(path)
+            if write:
+                await self._check_files_may_change(project, path)
         tracking = await self._tracking(project)
         headers = self._headers(scope, tracking)
         if rule.special and rule.special != "artifact":
@@ -123,6 +126,15 @@ class MlflowProxy:
             await self._send(send, await registry_rules.ALL[rule.special](call))
             return
         await self._stream(scope, receive, send, path, headers, artifact=rule.special == "artifact")
+
+    async def _check_files_may_change(self, project: ProjectRef, path: str) -> None:
+        """A registered version is what was checked and approved: nobody exchanges its files afterwards."""
+        for logged_model in MODEL_FILES.findall(path):
+            if await self.ports.is_registered(project, logged_model.lower()):
+                raise Forbidden(
+                    "tracking.registered",
+                    "The files of a registered model version do not change: log a new model and register that.",
+                )
 
     async def _tracking(self, project: ProjectRef) -> TrackingRef:
         found = self._projects.get(project.id)
