@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BINS = 30
 FEW_DISTINCT = 10_000
+GROUP_COLUMNS = 100
+GROUP_CELLS = 4_000_000
 TOP = 10
 TOP_CHARACTERS = 120
 QUANTILES = (5, 25, 50, 75, 95)
@@ -51,13 +53,21 @@ def profile_of(
         files = ", ".join(_literal(str(part)) for part in parts)
         connection.execute(f"CREATE VIEW t AS SELECT * FROM read_parquet([{files}])")
         rows = int(_one(connection, "SELECT count(*) FROM t")[0])
-        found = []
-        for index, field in enumerate(schema):
-            column = _Column(
-                connection, field.name, type_name(field.type), rows, exact=rows <= limits.exact_rows
-            )
-            found.append(column.describe())
-            progress((index + 1) / len(schema))
+        found: list[dict[str, Any]] = []
+        width = max(1, min(GROUP_COLUMNS, GROUP_CELLS // max(1, rows)))
+        for start in range(0, len(schema), width):
+            fields = [schema.field(index) for index in range(start, min(start + width, len(schema)))]
+            table = "t"
+            if width > 1:
+                # A wide file has a long footer, which every query over it would read again.
+                names = ", ".join(_quoted(field.name) for field in fields)
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE g AS SELECT {names} FROM t")
+                table = "g"
+            for field in fields:
+                kind = type_name(field.type)
+                column = _Column(connection, table, field.name, kind, rows, exact=rows <= limits.exact_rows)
+                found.append(column.describe())
+                progress(len(found) / len(schema))
         return found
     finally:
         connection.close()
@@ -67,20 +77,28 @@ class _Column:
     """The questions that are asked of one column."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, name: str, kind: str, rows: int, *, exact: bool
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        name: str,
+        kind: str,
+        rows: int,
+        *,
+        exact: bool,
     ) -> None:
         self.connection = connection
         self.name = name
         self.kind = kind
         self.rows = rows
         self.exact = exact
-        self.cell = '"' + name.replace('"', '""') + '"'
+        cell = _quoted(name)
         # Infinities are counted apart: they would swallow every mean, quantile and bin.
-        condition = f"isfinite({self.cell})" if kind == "float" else f"{self.cell} IS NOT NULL"
-        self.source = f"(SELECT {self.cell} AS v FROM t WHERE {condition})"
+        condition = f"isfinite({cell})" if kind == "float" else f"{cell} IS NOT NULL"
+        self.source = f"(SELECT {cell} AS v FROM {table} WHERE {condition})"
+        self.present = f"SELECT count({cell}) FROM {table}"
 
     def describe(self) -> dict[str, Any]:
-        known = int(_one(self.connection, f"SELECT count({self.cell}) FROM t")[0])
+        known = int(_one(self.connection, self.present)[0])
         found: dict[str, Any] = {
             "name": self.name,
             "type": self.kind,
@@ -216,6 +234,10 @@ def histogram_edges(low: float, high: float, *, whole: bool) -> list[float] | No
 def _number(value: Any) -> float | None:
     """A finite float, or None."""
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

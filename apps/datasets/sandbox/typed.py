@@ -87,10 +87,9 @@ def parquet_batches(
     import polars as pl
     import pyarrow as pa
 
-    wanted = [
-        raw for raw in found.schema_arrow.names if len(columns) == len(found.schema_arrow.names)
-        or not _PANDAS_INDEX.fullmatch(raw)
-    ]  # fmt: skip
+    raw = list(found.schema_arrow.names)
+    # Only where an index is left out: a name with a dot would otherwise be taken for a path into a structure.
+    wanted = None if len(columns) == len(raw) else [name for name in raw if not _PANDAS_INDEX.fullmatch(name)]
     size = max(256, min(65_536, BATCH_CELLS // max(1, len(columns))))
     rows = 0
     group = 0
