@@ -30,8 +30,10 @@ class Loop:
             client.upload(f"{path}/versions", files[len(self._versions(path))])
         ready = [self._ready(name, path, number) for number in range(1, len(files) + 1)]
         rows = " and ".join(f"{version['rows']:,}" for version in ready)
-        word = "versions" if len(ready) > 1 else "version"
-        self.say(f"Dataset {name}: {len(ready)} {word} of {rows} rows", client.page(f"datasets/{name}"))
+        self.say(
+            f"Dataset {name}: {_counted(len(ready), 'version')} of {rows} rows",
+            client.page(f"datasets/{name}"),
+        )
         return ready
 
     def _versions(self, path: str) -> list[Any]:
@@ -50,14 +52,15 @@ class Loop:
 
     def start_run(self, name: str, **spec: Any) -> str:
         """The id of the run of that name in its experiment; a new one when there is none that went well."""
-        known = self._runs(spec["experiment"])
+        known = self.runs(spec["experiment"])
         usable = {"queued", "starting", "running", "succeeded"}
         for run in known:
             if run["name"] == name and run["state"] in usable:
                 return str(run["id"])
         return str(self.client.post("runs", {"name": name, **spec})["id"])
 
-    def _runs(self, experiment: str) -> list[Any]:
+    def runs(self, experiment: str) -> list[Any]:
+        """The runs of an experiment, newest first; none when there is no such experiment."""
         names = {found["name"] for found in self.client.listed("experiments")}
         return self.client.listed(f"runs?experiment={segment(experiment)}") if experiment in names else []
 
@@ -213,7 +216,7 @@ class Loop:
         if found["state"] == "failed":
             raise TourError(f"The report of {monitor} failed: {found['reason']}")
         self.say(
-            f"Monitor {monitor}: {found['rows']:,} rows in {len(found['windows'])} windows",
+            f"Monitor {monitor}: {found['rows']:,} rows in {_counted(len(found['windows']), 'window')}",
             client.page(f"monitors/{monitor}"),
         )
         return dict(found)
@@ -221,6 +224,10 @@ class Loop:
     def alerts(self, monitor: str) -> list[Any]:
         """All alerts of a monitor."""
         return self.client.listed(f"monitors/{segment(monitor)}/alerts")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _run_of(version: dict[str, Any]) -> str:
