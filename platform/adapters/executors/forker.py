@@ -29,6 +29,8 @@ DEFAULT_MODULES = (
     "pandas",
     "polars",
     "pyarrow.parquet",
+    "pyarrow.compute",
+    "fastexcel",
     "threadpoolctl",
     "sklearn.ensemble",
     "sklearn.linear_model",
@@ -39,6 +41,7 @@ DEFAULT_MODULES = (
     "sklearn.inspection",
     "sklearn.metrics",
     "mlflow",
+    "mlflow.pyfunc",
     "mlflow.sklearn",
     "lightgbm",
 )
