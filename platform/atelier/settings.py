@@ -198,11 +198,28 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
 }
+# The staff pages in the studio's ink instead of Unfold's purple (the stone scale of its own palette).
+INK = {
+    "50": "oklch(98.5% .001 106.4)",
+    "100": "oklch(97% .001 106.4)",
+    "200": "oklch(92.3% .003 48.7)",
+    "300": "oklch(86.9% .005 56.4)",
+    "400": "oklch(70.9% .01 56.3)",
+    "500": "oklch(55.3% .013 58.1)",
+    "600": "oklch(44.4% .011 73.6)",
+    "700": "oklch(37.4% .01 67.6)",
+    "800": "oklch(26.8% .007 34.3)",
+    "900": "oklch(21.6% .006 56)",
+    "950": "oklch(14.7% .004 49.3)",
+}
 UNFOLD = {
     "SITE_TITLE": "Atelier administration",
     "SITE_HEADER": "Atelier",
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_ICON": "/static/img/icon.svg",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/icon.svg"}],
+    "COLORS": {"base": INK, "primary": {**INK, "500": "oklch(75% .01 56)"}},
 }
 LOGGING = logging_config()
 SILENCED_SYSTEM_CHECKS: list[str] = []

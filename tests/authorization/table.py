@@ -17,6 +17,7 @@ PUBLIC = {
     "api(/.*)?",
     "login",
     "logout",
+    "favicon.ico",
     "patterns",
     "patterns/{part}",
 }

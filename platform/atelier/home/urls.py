@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from atelier.home import views
 
@@ -15,6 +16,7 @@ urlpatterns = [
     path("p/<slug:project>/live", views.project_live, name="live"),
     path("p/<slug:project>/settings", views.project_settings, name="settings"),
     path("p/<slug:project>/settings/trash", views.project_trash, name="trash"),
+    path("favicon.ico", RedirectView.as_view(url="/static/img/icon.svg"), name="favicon"),
     path("patterns", views.patterns, name="patterns"),
     path("patterns/<slug:part>", views.patterns, name="patterns-part"),
 ]
