@@ -54,10 +54,13 @@ class Scheduler:
             self.stop.wait(BEAT_SECONDS)
         for thread in threads:
             thread.join(5)
-        if name:
+        try:
             nodes.say_stopped(name)
-        connection.close()
-        self.locks.close()
+        except Exception as error:
+            logger.info("the end could not be recorded: %s: %s", type(error).__name__, error)
+        finally:
+            connection.close()
+            self.locks.close()
 
 
 def main(config: Config) -> None:

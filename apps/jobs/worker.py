@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,14 +211,23 @@ def _serve(
     while not told.wait(1.0):
         celery.ensure()
     logger.info("%s drains", name)
-    nodes.say_draining(name)
-    connection.close()
     watchman.stop()
     supervisor.drain()
     celery.stop()
+    _say(nodes.say_draining, name)
     deadline = time.monotonic() + rules.DRAIN + rules.GRACE + 5
     while heart.busy and time.monotonic() < deadline:
         time.sleep(0.05)
     heart.stop()
-    nodes.say_stopped(name)
-    connection.close()
+    _say(nodes.say_stopped, name)
+
+
+def _say(what: Callable[[str], None], name: str) -> None:
+    """Tell the database about this worker, if it is still there: when everything stops, it may be gone."""
+    try:
+        what(name)
+    except Exception as error:
+        logger.warning("%s: %s: %s", what.__name__, type(error).__name__, error)
+    finally:
+        with contextlib.suppress(Exception):
+            connection.close()

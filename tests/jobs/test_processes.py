@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from apps.jobs.actions import request_cancel
 from apps.jobs.models import Job, Outbox, Worker
@@ -207,3 +208,18 @@ def test_a_frozen_worker_does_no_harm_when_it_wakes(
     request_cancel(job=job)
     until(lambda: is_over(job))
     assert list(job.attempts.values_list("outcome", flat=True)) == ["lost", "cancelled"]
+
+
+def test_a_worker_ends_although_the_database_is_gone(floor: Floor, tmp_path: Path) -> None:
+    worker = floor.start("worker")
+    os.kill(worker.pid, signal.SIGSTOP)
+    worker.send_signal(signal.SIGTERM)
+    # Connecting is impossible from now on, as when a whole machine goes down in no particular order.
+    hidden = tmp_path / "hidden"
+    socket = Path(settings.DATABASES["default"]["HOST"]) / ".s.PGSQL.5432"
+    socket.rename(hidden)
+    try:
+        os.kill(worker.pid, signal.SIGCONT)
+        assert worker.wait(60) == 0, (floor.logs / "worker.log").read_text()
+    finally:
+        hidden.rename(socket)
