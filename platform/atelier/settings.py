@@ -145,6 +145,8 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+# Our own files are named with a digest of their content (foundation.ui.assets).
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/(css|js|vendor|django_htmx)/"
 
 # Strict everywhere: nonces, no inline, no eval, nothing from elsewhere. /admin/ and /api/docs have policies of
 # their own (atelier.middleware), since their bundled scripts need more.

@@ -287,3 +287,12 @@ def test_our_own_bug_is_a_500_with_a_reference(client: Client, monkeypatch: pyte
     assert page.status_code == 500
     assert page["X-Request-ID"] in page.content.decode()
     assert "secret detail" not in page.content.decode()
+
+
+def test_our_files_carry_a_version_and_may_be_kept_for_ever(client: Client) -> None:
+    page = client.get("/patterns").content.decode()
+    links = re.findall(r'(?:href|src)="(/static/(?:css|js)/[^"]+)"', page)
+    assert len(links) >= 8
+    assert all(re.search(r"\?v=[0-9a-f]{10}$", link) for link in links)
+    kept = client.get(links[0])
+    assert "immutable" in kept["Cache-Control"]

@@ -9,13 +9,13 @@ from typing import Any
 
 from django import template
 from django.template.context import RequestContext
-from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from foundation.ui import forms as ui_forms
 from foundation.ui import graphics, graphs, icons, scripts, series, statuses, values
+from foundation.ui.assets import asset
 from foundation.ui.figures import figure_json
 from foundation.ui.listing import url_with as listing_url_with
 
@@ -316,7 +316,7 @@ def icon_sprite() -> SafeString:
 def stylesheets() -> SafeString:
     """The design system's stylesheets in their order."""
     return format_html_join(
-        "\n", '<link rel="stylesheet" href="{}">', ((static(path),) for path in scripts.STYLESHEETS)
+        "\n", '<link rel="stylesheet" href="{}">', ((asset(path),) for path in scripts.STYLESHEETS)
     )
 
 
@@ -324,11 +324,11 @@ def stylesheets() -> SafeString:
 def script_modules(context: RequestContext) -> SafeString:
     """The import map and the entry module, with the request's nonce."""
     nonce = getattr(context.get("request"), "csp_nonce", "") or ""
-    imports = {f"atelier/{name}": static(f"js/{name}.js") for name in scripts.MODULES}
-    imports["plotly-url"] = static("vendor/plotly.min.js")
+    imports = {f"atelier/{name}": asset(f"js/{name}.js") for name in scripts.MODULES}
+    imports["plotly-url"] = asset("vendor/plotly.min.js")
     return format_html(
         '<script type="importmap" nonce="{0}">{1}</script>\n<script src="{2}" nonce="{0}" defer></script>\n'
         '<script type="module" src="{3}" nonce="{0}"></script>',
         nonce, mark_safe(json.dumps({"imports": imports})),  # noqa: S308  our own file names
-        static("django_htmx/htmx-2.min.js"), static("js/app.js"),
+        asset("django_htmx/htmx-2.min.js"), asset("js/app.js"),
     )  # fmt: skip
