@@ -148,6 +148,7 @@ def test_charts_are_drawn_and_dressed_in_the_theme(look: Page) -> None:
     choose_theme(look, "dark")
     until(look, f"{line} !== {before!r}")
     look.click(".chart-data summary >> nth=0")
+    look.wait_for_selector(".chart-data[open] tbody tr")
     assert look.locator(".chart-data").first.locator("tbody tr").count() == 120
     assert look.locator("[data-figure]", has_text="Nothing was logged yet.").count() == 1
 
