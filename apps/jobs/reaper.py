@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import os
+from pathlib import Path
 
 from django.db.models import Q, Sum
 from django.db.models.functions import Now
@@ -36,24 +37,20 @@ def reap() -> int:
     return ended
 
 
-def reap_predecessors(*, host: str, generation: str) -> int:
-    """End the attempts of workers that the same keeper started on this machine and whose process is gone:
-    nobody has to wait for their leases. Returns how many were ended."""
-    if not generation:
-        return 0
-    dead = [
+def reap_predecessors(*, host: str, attempts_dir: Path) -> int:
+    """End the attempts that ran on this machine and home (their folder is here) under a worker whose process
+    is gone: nobody has to wait for their leases. Returns how many were ended."""
+    gone = {
         row.name
-        for row in Worker.objects.filter(
-            kind="worker", host=host, generation=generation, stopped_at__isnull=True
-        )
+        for row in Worker.objects.filter(kind="worker", host=host, stopped_at__isnull=True)
         if not _is_process(row.pid)
-    ]
+    }
     ended = 0
-    held = Job.objects.filter(state__in=ACTIVE, worker__in=dead).values_list("pk", "fence", "worker")
+    held = Job.objects.filter(state__in=ACTIVE, worker__in=gone).values_list("pk", "fence", "worker")
     for job_id, fence, worker in list(held):
-        ending = Ending(Outcome.LOST, f"The process of the worker {worker} is gone.", "job.worker_lost")
-        ended += finish(job_id=job_id, fence=fence, ending=ending) is not None
-    Worker.objects.filter(name__in=dead).update(stopped_at=Now())
+        if (attempts_dir / str(job_id) / str(fence)).is_dir():
+            ending = Ending(Outcome.LOST, f"The process of the worker {worker} is gone.", "job.worker_lost")
+            ended += finish(job_id=job_id, fence=fence, ending=ending) is not None
     return ended
 
 

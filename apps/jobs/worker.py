@@ -153,12 +153,12 @@ def memory_for_a_job() -> int:
     return int(psutil.virtual_memory().total * rules.MEMORY_SHARE)
 
 
-def register_patiently(stop: threading.Event, **about: Any) -> str:
+def register_patiently(stop: threading.Event, attempts_dir: Path, **about: Any) -> str:
     """Make this worker's row, waiting for a database that is not there yet. "" when told to stop before."""
     while not stop.is_set():
         try:
             row = nodes.register(kind="worker", **about)
-            reap_predecessors(host=row.host, generation=row.generation)
+            reap_predecessors(host=row.host, attempts_dir=attempts_dir)
             return row.name
         except Exception as error:
             logger.warning("the worker cannot register yet: %s: %s", type(error).__name__, error)
@@ -182,7 +182,12 @@ def main(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     name = register_patiently(
-        told, generation=config.generation, queues=queues, slots=config.slots, tier=executor.tier
+        told,
+        Path(config.attempts_dir),
+        generation=config.generation,
+        queues=queues,
+        slots=config.slots,
+        tier=executor.tier,
     )
     if name:
         _serve(config, name, queues, executor, told)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,18 +258,24 @@ def test_a_handler_that_cannot_be_told_does_not_keep_a_job_from_ending(claimed: 
     assert done.state == "failed"
 
 
-def test_a_new_worker_ends_what_its_dead_predecessor_held(claimed: Callable[..., Job]) -> None:
+def test_a_new_worker_ends_what_its_dead_predecessor_held(
+    claimed: Callable[..., Job], tmp_path: Path
+) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    rows = {"host": "h", "kind": "worker", "generation": "g1"}
-    Worker.objects.create(name="dead", pid=gone.pid, **rows)
-    Worker.objects.create(name="alive", pid=os.getpid(), **rows)
-    Worker.objects.create(name="elsewhere", pid=gone.pid, **{**rows, "host": "other"})
+    for name, host, pid in (
+        ("dead", "h", gone.pid),
+        ("alive", "h", os.getpid()),
+        ("elsewhere", "o", gone.pid),
+    ):
+        Worker.objects.create(name=name, host=host, pid=pid)
     jobs = {worker: claimed(worker=worker) for worker in ("dead", "alive", "elsewhere")}
-    assert reap_predecessors(host="h", generation="g1") == 1
+    assert reap_predecessors(host="h", attempts_dir=tmp_path) == 0, "it ran in another home"
+    for job in jobs.values():
+        (tmp_path / str(job.pk) / "1").mkdir(parents=True)
+    assert reap_predecessors(host="h", attempts_dir=tmp_path) == 1
     states = {worker: Job.objects.get(pk=job.pk).state for worker, job in jobs.items()}
     assert states == {"dead": "queued", "alive": "starting", "elsewhere": "starting"}
-    assert reap_predecessors(host="h", generation="") == 0
 
 
 def test_the_sweeper_rings_again_when_a_slot_is_free(submit: Callable[..., Job]) -> None:
