@@ -266,7 +266,7 @@ def progress(
     known = bool(total) and step is not None
     share = max(0.0, min(1.0, float(step) / float(total))) if known else None
     return {
-        "step": step,
+        "step": int(step) if known else step,  # whole steps in words; the bar shows the fraction
         "total": total,
         "share": share,
         "message": message,
