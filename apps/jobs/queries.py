@@ -106,6 +106,11 @@ def count_by_state(project: Project) -> dict[str, int]:
     return {str(state): int(n) for state, n in rows}
 
 
+def count_running(project: Project) -> int:
+    """How many jobs of a project a worker holds now."""
+    return Job.objects.filter(project=project).active().count()
+
+
 def live_jobs(projects: Iterable[Project] | QuerySet[Project], limit: int = 8) -> list[Job]:
     """The newest jobs that are queued or held, for the pill in the top bar."""
     found = Job.objects.filter(project__in=projects, state__in=LIVE).select_related("project")

@@ -113,9 +113,9 @@ def _item(request: HttpRequest, slug: str, label: str, name: str, icon: str, key
 def _running(project: Any) -> int:
     if not apps.is_installed("apps.jobs"):
         return 0
-    from apps.jobs.queries import live_jobs
+    from apps.jobs.queries import count_running
 
-    return len(live_jobs([project], limit=100))
+    return count_running(project)
 
 
 def _teams(request: HttpRequest) -> Any:
