@@ -200,11 +200,14 @@ def libraries(ctx: Context) -> dict[str, Any]:
     frame = pl.DataFrame({"k": [1, 1, 2], "v": [1.0, 2.0, 3.0]})
     grouped = frame.group_by("k").agg(pl.col("v").sum()).sort("k")
     product = float((x.T @ x).trace())
+    from threadpoolctl import threadpool_info
+
     return {
         "score": float(model.score(x, y)),
         "sums": grouped["v"].to_list(),
         "trace": product,
         "draw": float(np.random.random()),
+        "threads": sorted({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}),
     }
 
 

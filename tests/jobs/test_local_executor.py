@@ -251,6 +251,7 @@ def test_it_starts_warm_many_times_with_number_libraries_and_threads(tmp_path: P
             assert report is not None
             assert report.ok, report
             assert report.result["sums"] == [3.0, 3.0]
+            assert report.result["threads"] == [executor.threads]
             draws.add(report.result["draw"])
         handle, end = run(executor, "uses_process_pool", tmp_path / "pool")
         assert end.code == 0

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from adapters.executors.confine import Limits, confine
 from adapters.executors.program import run_in_child
@@ -86,6 +86,17 @@ def _text_stream(descriptor: int) -> TextIO:
     return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
+_pools: list[Any] = []
+
+
+def find_thread_pools() -> None:
+    """Look for the thread pools of the loaded number libraries. The warm parent does it once, since it takes
+    longer (12 ms) than everything else that a child does before its program."""
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    if threadpoolctl is not None and not _pools:
+        _pools.append(threadpoolctl.ThreadpoolController())
+
+
 def _refresh_libraries(threads: int) -> None:
     """What a forked interpreter shares with its siblings and must not: seeds, and the single thread of the
     warm parent's number libraries."""
@@ -93,9 +104,8 @@ def _refresh_libraries(threads: int) -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
-        pools = sys.modules.get("threadpoolctl")
-        if pools is not None:
-            pools.threadpool_limits(limits=threads)
+    for pools in _pools:
+        pools.limit(limits=threads)
     import tempfile
 
     tempfile.tempdir = None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from adapters.executors import proctree
+from adapters.executors.child import find_thread_pools
 from adapters.executors.confine import become_subreaper, hide_process
 from adapters.executors.nanny import serve
 
@@ -87,6 +88,7 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
     become_subreaper()
     hide_process()
     done, missing = import_all(modules)
+    find_thread_pools()
     gc.collect()
     gc.freeze()
     ready = {
