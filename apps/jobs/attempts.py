@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 # A job that took two different workers down with it is not given a third.
 POISON_WORKERS = 2
+WORKER_LOST = "job.worker_lost"
 # Ends that a request to cancel turns into a cancellation: it came first.
 CANCEL_WINS = frozenset({Outcome.SUCCEEDED, Outcome.LOST, Outcome.CANCELLED})
 BACKOFF_SECONDS = (0, 5, 30, 120)
@@ -197,7 +198,7 @@ def _close_attempt(job: Job, ending: Ending) -> None:
 
 
 def _poisonous(job: Job) -> bool:
-    lost = job.attempts.filter(outcome=Outcome.LOST, charged=True)
+    lost = job.attempts.filter(outcome=Outcome.LOST, error_code=WORKER_LOST)
     return lost.values("worker").distinct().order_by().count() >= POISON_WORKERS
 
 
@@ -218,8 +219,8 @@ def _retry(job: Job, ending: Ending) -> dict[str, Any] | None:
 def _requeue(job: Job, ending: Ending, budget: dict[str, Any]) -> None:
     repeats = job.attempts.filter(charged=True).exclude(outcome="").count()
     delay = BACKOFF_SECONDS[min(repeats, len(BACKOFF_SECONDS) - 1)] if ending.charged else 0
-    if ending.outcome == Outcome.LOST and repeats <= 1:
-        delay = 0
+    if ending.error_code == WORKER_LOST and repeats <= 1:
+        delay = 0  # nothing suggests that it would happen again
     due = Now() + datetime.timedelta(seconds=delay)
     TRANSITIONS.move(
         Job.objects.filter(pk=job.pk, fence=job.fence),

@@ -10,9 +10,11 @@ from pathlib import Path
 from django.db.models import Q, Sum
 from django.db.models.functions import Now
 
-from apps.jobs import nodes, rules
+from adapters.executors.local import clear_folder
+from adapters.executors.protocol import LOG_NAME
+from apps.jobs import logs, nodes, rules
 from apps.jobs.actions import nudge
-from apps.jobs.attempts import EXPIRED, Ending, finish
+from apps.jobs.attempts import EXPIRED, WORKER_LOST, Ending, finish
 from apps.jobs.models import Job, Outbox, Worker
 from apps.jobs.states import ACTIVE, JobState, Outcome
 
@@ -29,7 +31,7 @@ def reap() -> int:
     ended = 0
     for job_id, fence, worker in list(held.values_list("pk", "fence", "worker")[:BATCH]):
         reason = f"The worker {worker} stopped answering." if worker else "No worker held this job."
-        ending = Ending(Outcome.LOST, reason, "job.worker_lost")
+        ending = Ending(Outcome.LOST, reason, WORKER_LOST)
         job = finish(job_id=job_id, fence=fence, ending=ending, only_expired=True)
         if job is not None:
             ended += 1
@@ -48,9 +50,13 @@ def reap_predecessors(*, host: str, attempts_dir: Path) -> int:
     ended = 0
     held = Job.objects.filter(state__in=ACTIVE, worker__in=gone).values_list("pk", "fence", "worker")
     for job_id, fence, worker in list(held):
-        if (attempts_dir / str(job_id) / str(fence)).is_dir():
-            ending = Ending(Outcome.LOST, f"The process of the worker {worker} is gone.", "job.worker_lost")
+        folder = attempts_dir / str(job_id) / str(fence)
+        if folder.is_dir():
+            key, size = logs.keep(folder / LOG_NAME, job_id, fence)
+            reason = f"The process of the worker {worker} is gone."
+            ending = Ending(Outcome.LOST, reason, WORKER_LOST, log_key=key, log_bytes=size)
             ended += finish(job_id=job_id, fence=fence, ending=ending) is not None
+            clear_folder(folder)
     return ended
 
 

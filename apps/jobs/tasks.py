@@ -7,9 +7,10 @@ import shutil
 import uuid
 from pathlib import Path
 
-from apps.jobs import nodes, rules
+from adapters.executors.protocol import LOG_NAME
+from apps.jobs import logs, nodes, rules
 from apps.jobs.chores import chore
-from apps.jobs.models import Job
+from apps.jobs.models import Job, JobAttempt
 from apps.jobs.reaper import reap, sweep
 from apps.jobs.states import ACTIVE
 from foundation.clock import now
@@ -43,7 +44,7 @@ def tidy() -> None:
 
 def clear_attempts(*, older_than: datetime.timedelta = datetime.timedelta(hours=1)) -> int:
     """Remove attempts/<job>/ of this machine where the job is over or unknown and nothing was written for a
-    while. Returns how many."""
+    while; the logs of lost attempts are kept. Returns how many."""
     from django.conf import settings
 
     base = Path(settings.CONFIG.attempts_dir)
@@ -60,5 +61,13 @@ def clear_attempts(*, older_than: datetime.timedelta = datetime.timedelta(hours=
     held = set(Job.objects.filter(pk__in=old, state__in=ACTIVE).values_list("pk", flat=True))
     for key, folder in old.items():
         if key not in held:
+            _keep_logs(key, folder)
             shutil.rmtree(folder, ignore_errors=True)
     return len(old) - len(held)
+
+
+def _keep_logs(job_id: uuid.UUID, folder: Path) -> None:
+    for attempt in JobAttempt.objects.filter(job_id=job_id, log_key="", finished_at__isnull=False):
+        key, size = logs.keep(folder / str(attempt.number) / LOG_NAME, job_id, attempt.number)
+        if key:
+            JobAttempt.objects.filter(pk=attempt.pk).update(log_key=key, log_bytes=size)

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from apps.jobs import attempts
 from apps.jobs.actions import request_cancel
 from apps.jobs.attempts import Ending
+from apps.jobs.logs import read_log
 from apps.jobs.models import Job, JobAttempt, Outbox, Worker
 from apps.jobs.reaper import reap, reap_predecessors, sweep
 from foundation.clock import now
@@ -194,6 +195,16 @@ def test_a_job_ends_when_its_infra_retries_are_used_up(claimed: Callable[..., Jo
     assert (found.state, found.error_code) == ("errored", "job.lost")
 
 
+def test_a_component_that_is_down_poisons_nothing(claimed: Callable[..., Job]) -> None:
+    job = claimed(worker="w1")
+    down = Ending("lost", "MLflow does not answer.", "tracking.unavailable")
+    for worker in ("w2", "w3"):
+        found = attempts.finish(job_id=job.pk, fence=job.fence, ending=down)
+        assert found is not None
+        assert (found.state, found.not_before is None) == ("queued", False), "it waits a little"
+        job = claim_again(job, worker)
+
+
 def test_a_drained_attempt_is_not_charged(claimed: Callable[..., Job]) -> None:
     job = claimed(worker="w1")
     for worker in ("w2", "w3", "w4", "w5"):
@@ -259,7 +270,7 @@ def test_a_handler_that_cannot_be_told_does_not_keep_a_job_from_ending(claimed: 
 
 
 def test_a_new_worker_ends_what_its_dead_predecessor_held(
-    claimed: Callable[..., Job], tmp_path: Path
+    claimed: Callable[..., Job], tmp_path: Path, store: Any
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -273,9 +284,11 @@ def test_a_new_worker_ends_what_its_dead_predecessor_held(
     assert reap_predecessors(host="h", attempts_dir=tmp_path) == 0, "it ran in another home"
     for job in jobs.values():
         (tmp_path / str(job.pk) / "1").mkdir(parents=True)
+        (tmp_path / str(job.pk) / "1" / "log.txt").write_text("so far so good")
     assert reap_predecessors(host="h", attempts_dir=tmp_path) == 1
     states = {worker: Job.objects.get(pk=job.pk).state for worker, job in jobs.items()}
     assert states == {"dead": "queued", "alive": "starting", "elsewhere": "starting"}
+    assert read_log(jobs["dead"], attempt=1).text == "so far so good"
 
 
 def test_the_sweeper_rings_again_when_a_slot_is_free(submit: Callable[..., Job]) -> None:

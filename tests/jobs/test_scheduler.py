@@ -13,9 +13,11 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from apps.jobs import chores, nodes, relay
+from apps.jobs import attempts, chores, nodes, relay
 from apps.jobs.actions import nudge
+from apps.jobs.attempts import Ending
 from apps.jobs.chores import Chore, ChoreRunner, Locks, chore, known_chores
+from apps.jobs.logs import read_log
 from apps.jobs.models import Job, Outbox, Worker
 from apps.jobs.sessions import open_session
 from apps.jobs.tasks import clear_attempts
@@ -162,14 +164,18 @@ def test_two_chores_cannot_have_one_name(no_chores: dict[str, Chore]) -> None:
         chore("test.one", every=1)(known_chores)
 
 
-def test_folders_that_a_killed_worker_left_are_removed(claimed: Callable[..., Job]) -> None:
+def test_folders_that_a_killed_worker_left_are_removed_and_their_logs_kept(
+    claimed: Callable[..., Job], store: Any
+) -> None:
     base = Path(settings.CONFIG.attempts_dir)
-    held = claimed()
-    for name in (held.pk, uuid.uuid4()):
+    held, lost = claimed(), claimed()
+    for name in (held.pk, lost.pk, uuid.uuid4()):
         (base / str(name) / "1").mkdir(parents=True)
+        (base / str(name) / "1" / "log.txt").write_text("so far so good")
+    attempts.finish(job_id=lost.pk, fence=1, ending=Ending("lost", "Gone.", "job.worker_lost"))
     clear_attempts(older_than=datetime.timedelta(seconds=-5))
-    assert (base / str(held.pk)).exists()
-    assert len(list(base.iterdir())) == 1
+    assert [folder.name for folder in base.iterdir()] == [str(held.pk)]
+    assert read_log(lost).text == "so far so good"
 
 
 def test_a_process_is_ready_silent_or_not_there() -> None:
