@@ -98,6 +98,13 @@ class Job(Identified):
                 name="jobs_waiting",
                 condition=Q(state=JobState.QUEUED),
             ),
+            models.Index(
+                fields=["project"],
+                name="jobs_live",
+                condition=Q(
+                    state__in=[JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.STOPPING]
+                ),
+            ),
             # No time stamp in it: heartbeats then stay heap-only updates.
             models.Index(
                 fields=["worker"],

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Project
 from apps.jobs import logs, queries
+from apps.jobs.handlers import kinds
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.queries import JobSummary
 from apps.jobs.states import CANCELLABLE, LIVE, JobState
@@ -53,7 +54,6 @@ class ListPage:
     states: list[tuple[str, str]]
     state: str
     kinds: list[str]
-    counts: dict[str, int]
     poll_url: str
     live: bool
 
@@ -68,16 +68,14 @@ class ListPage:
         except Invalid:
             found = queries.jobs_of(project, **asked)
         listing = list_page(request, found, orders=ORDERS, default="-created")
-        counts = queries.count_by_state(project)
         return cls(
             listing=listing,
             rows=[Row(job, queries.job_summary(job)) for job in listing.rows],
             states=[("live", "Waiting or running"), *JobState.choices],
             state=state,
-            kinds=queries.kinds_in(project),
-            counts=counts,
+            kinds=kinds(),
             poll_url=url_with(request),
-            live=any(counts.get(state, 0) for state in LIVE),
+            live=queries.has_live(project),
         )
 
 

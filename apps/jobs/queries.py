@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from apps.accounts.models import Project
 from apps.jobs import nodes
@@ -100,10 +100,9 @@ def jobs_of(project: Project, *, states: Iterable[str] = (), kind: str = "", q: 
     return found
 
 
-def count_by_state(project: Project) -> dict[str, int]:
-    """How many jobs a project has in each state."""
-    rows = Job.objects.filter(project=project).order_by().values_list("state").annotate(n=Count("pk"))
-    return {str(state): int(n) for state, n in rows}
+def has_live(project: Project) -> bool:
+    """Whether any job of a project is queued or held."""
+    return Job.objects.filter(project=project).live().exists()
 
 
 def count_running(project: Project) -> int:
@@ -120,13 +119,6 @@ def live_jobs(projects: Iterable[Project] | QuerySet[Project], limit: int = 8) -
 def latest_job(subject_kind: str, subject_id: object) -> Job | None:
     """The newest job about an object."""
     return Job.objects.about(subject_kind, subject_id).order_by("-created_at", "-id").first()
-
-
-def kinds_in(project: Project) -> list[str]:
-    """The kinds of job that a project has had, for the filter."""
-    return list(
-        Job.objects.filter(project=project).order_by("kind").values_list("kind", flat=True).distinct()
-    )
 
 
 def process_state(kind: str) -> str:

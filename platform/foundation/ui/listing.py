@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Model, Q, QuerySet
 from django.http import HttpRequest
 
@@ -74,11 +75,13 @@ def list_page(
         wanted = default
     descending = wanted.startswith("-")
     field = orders[wanted.lstrip("-")]
-    ordering = F(field).desc(nulls_last=True) if descending else F(field).asc(nulls_last=True)
+    # NULLS LAST keeps PostgreSQL from walking a plain descending index: only where there may be nulls.
+    last = True if _may_be_null(rows.model, field) else None
+    ordering = F(field).desc(nulls_last=last) if descending else F(field).asc(nulls_last=last)
     page = rows.order_by(ordering, "-pk" if descending else "pk")
     cursor = _decode(request.GET.get("cursor", ""))
     if cursor is not None:
-        page = page.filter(_after(field, cursor[0], cursor[1], descending))
+        page = page.filter(_after(field, cursor[0], cursor[1], descending, nulls=last is not None))
     found: list[Any] = list(page[: limit + 1])
     more = len(found) > limit
     found = found[:limit]
@@ -94,16 +97,24 @@ def list_page(
     )
 
 
-def _after(field: str, value: Any, key: str, descending: bool) -> Q:
-    """Rows behind (value, key) in an order with nulls last."""
+def _may_be_null(model: type[Model], field: str) -> bool:
+    """Whether an order can meet nulls; annotations and fields of relations are taken to."""
+    try:
+        found = model._meta.get_field(field)
+    except FieldDoesNotExist:
+        return True
+    return bool(getattr(found, "null", True))
+
+
+def _after(field: str, value: Any, key: str, descending: bool, *, nulls: bool) -> Q:
+    """Rows behind (value, key). The first condition is implied by the others: an index can begin there."""
     step = "lt" if descending else "gt"
     if value is None:
         return Q(**{f"{field}__isnull": True, f"pk__{step}": key})
-    return (
-        Q(**{f"{field}__{step}": value})
-        | Q(**{field: value, f"pk__{step}": key})
-        | Q(**{f"{field}__isnull": True})
+    behind = Q(**{f"{field}__{step}e": value}) & (
+        Q(**{f"{field}__{step}": value}) | Q(**{field: value, f"pk__{step}": key})
     )
+    return behind | Q(**{f"{field}__isnull": True}) if nulls else behind
 
 
 def _value(row: Any, field: str) -> Any:
