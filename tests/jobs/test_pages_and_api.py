@@ -225,3 +225,26 @@ def test_the_list_needs_few_queries(
     client = people.client("viewer")
     with django_assert_max_num_queries(14):
         client.get("/p/shop/jobs/")
+
+
+def test_a_jobs_token_dies_with_its_attempt(people: Any, job: Job) -> None:
+    from rest_framework.test import APIClient
+
+    from apps.jobs import tokens
+
+    held = attempts.claim(job_id=job.pk, worker="w1", tier=0, lease_seconds=60)
+    assert held is not None
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.issue(held)}")
+    assert client.get(api_url(job)).status_code == 200
+    assert client.get("/api/v1/projects/else/jobs").status_code == 404, "it is bound to its project"
+    attempts.finish(job_id=job.pk, fence=1, ending=Ending("lost", "Gone.", "job.worker_lost"))
+    answer = client.get(api_url(job))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token.revoked")
+
+
+def test_a_job_without_a_submitter_gets_no_token(submit: Callable[..., Job]) -> None:
+    from apps.jobs import tokens
+
+    with pytest.raises(ValueError, match="no project"):
+        tokens.issue(submit())
