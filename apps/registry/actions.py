@@ -21,7 +21,7 @@ from apps.lineage import actions as lineage
 from apps.lineage.states import EdgeKind, NodeKind
 from apps.registry import events
 from apps.registry.models import Alias, Model, ModelVersion, Promotion
-from apps.registry.states import LIVE, PROTECTED, VersionState
+from apps.registry.states import LIVE, PROTECTED, PromotionState, VersionState
 from foundation.clock import now
 from foundation.errors import Conflict, Invalid
 from foundation.events import publish
@@ -238,7 +238,7 @@ def restore_version(*, actor: Actor, version: ModelVersion) -> ModelVersion:
 
 
 def _forget_promotions(promotions: Any, reason: str) -> None:
-    promotions.filter(state__in=LIVE).update(state="failed", reason=reason)
+    promotions.filter(state__in=LIVE).update(state=PromotionState.FAILED, reason=reason)
 
 
 def put_in_lineage(version: ModelVersion) -> None:

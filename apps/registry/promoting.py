@@ -90,7 +90,9 @@ def request_promotion(*, actor: Actor, version: ModelVersion, to: object, commen
 
 
 def finish_checks(*, promotion: Promotion, checks: list[dict[str, Any]]) -> None:
-    """The checks have run: refuse, wait for an approval, or move the alias. Joins the caller's transaction."""
+    """The checks have run: refuse, wait for an approval, or move the alias. Runs inside a transaction: the
+    model is locked, so that of two promotions that end together the second sees what the first has moved."""
+    Model.objects.select_for_update().get(pk=promotion.version.model_id)
     failed = [check for check in checks if check["state"] == CheckState.FAILED]
     rows = Promotion.objects.filter(pk=promotion.pk)
     told: dict[str, Any] = {"checks": checks, "checked_at": now(), "updated_at": now()}

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -65,8 +66,6 @@ def register(request: Any, project: Project) -> HttpResponse:
 
 
 def _register(request: Any, project: Project, run: Any, data: dict[str, Any]) -> ModelVersion:
-    from django.db import transaction
-
     with transaction.atomic():  # no empty model stays behind when the run turns out to have none
         if data["model"]:
             model = get_model(project, data["model"])
@@ -81,7 +80,7 @@ def _register(request: Any, project: Project, run: Any, data: dict[str, Any]) ->
 @require_GET
 def model_page(request: Any, project: Project, model: str) -> HttpResponse:
     """One model; ?fragment: the parts that refresh themselves."""
-    found = get_model(project, model, trashed=request.GET.get("model") == "trashed")
+    found = get_model(project, model)
     page = pages.ModelPage.build(request, found)
     template = "registry/_model.html" if "fragment" in request.GET else "registry/model.html"
     return render(request, template, {"page": page, "model": found, "listing": page.listing})
@@ -157,8 +156,7 @@ def _version(request: Any, version: ModelVersion, *, form: Any = None, status: i
 @require_GET
 def version_page(request: Any, project: Project, model: str, number: str) -> HttpResponse:
     """One version; ?fragment: the parts that refresh themselves."""
-    found = get_model(project, model)
-    return _version(request, get_version(found, number, trashed=request.GET.get("version") == "trashed"))
+    return _version(request, get_version(get_model(project, model), number))
 
 
 @project_page()

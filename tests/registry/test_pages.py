@@ -54,7 +54,7 @@ def test_a_version_is_promoted_and_approved_in_the_browser(
     again = client.post(f"{version.url}promote", {"to": "production"})
     assert again.status_code == 422
     promotion = Promotion.objects.get()
-    assert "data-poll" in text(client.get(version.url))
+    assert 'id="version-live" data-poll' in text(client.get(version.url))
     from apps.registry.promoting import finish_checks
 
     finish_checks(promotion=promotion, checks=[])
@@ -68,7 +68,7 @@ def test_a_version_is_promoted_and_approved_in_the_browser(
     assert "Waiting for an approval" in text(maintainer.get(f"{BASE}/"))
     assert client.post(f"{BASE}/promotions/{promotion.pk}/approve").status_code == 403
     assert maintainer.post(f"{BASE}/promotions/{promotion.pk}/approve", {"comment": "ok"}).status_code == 302
-    assert "data-poll" not in text(client.get(version.url))
+    assert 'id="version-live" data-poll' not in text(client.get(version.url))
     model = text(client.get(f"{BASE}/churn/"))
     assert "production" in model
     assert "History of the aliases" in model
