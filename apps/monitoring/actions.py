@@ -248,7 +248,7 @@ def request_report(*, actor: Actor, monitor: Monitor, start: datetime, end: date
         project=monitor.project,
         created_by=actor.user,
         spec={"report": str(report.pk)},
-        title=f"Report of {monitor.name} ({len(windows)} windows)",
+        title=f"Report of {monitor.name} ({len(windows)} window{'s' if len(windows) > 1 else ''})",
         subject=("monitor", str(monitor.pk)),
         timeout=REPORT_TIMEOUT,
     )

@@ -52,7 +52,7 @@ def latest_windows(monitor: Monitor, *, limit: int = SHOWN_WINDOWS) -> list[Repo
             report__settings__timezone=monitor.project.timezone,
             report__settings__baseline=str(monitor.baseline_id),
         )
-        .select_related("report__profile")
+        .select_related("report")
         .order_by("-start", "-report__created_at", "-report__id")
         .distinct("start")
     )

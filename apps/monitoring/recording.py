@@ -15,6 +15,7 @@ from apps.monitoring import events
 from apps.monitoring.actions import state_of
 from apps.monitoring.models import Alert, Monitor, Profile, Report, ReportWindow
 from apps.monitoring.sandbox.rules import PREDICTION
+from apps.monitoring.sandbox.sketch import Sketch
 from apps.monitoring.states import ALERT, REPORT, STANDING, AlertState, ReportState
 from foundation.clock import now
 from foundation.errors import Invalid
@@ -35,15 +36,14 @@ def microseconds(instant: datetime.datetime) -> int:
 
 
 @transaction.atomic
-def record_report(
-    *, report: Report, result: dict[str, Any], bounds: list[int], profile: Profile | None
-) -> None:
+def record_report(*, report: Report, result: dict[str, Any], bounds: list[int]) -> None:
     """Keep the windows of a report and raise, refresh or close the alerts of those windows. Safe to repeat.
 
     The result comes out of the sandbox, which loads foreign models, so nothing in it is taken on trust: raises
     Invalid "monitor.bad_result" where its shape is not that of a report over `bounds`.
     """
     windows = read_windows(result, bounds)
+    profile = _keep_profile(report, result)
     if not REPORT.move(
         Report.objects.filter(pk=report.pk),
         to=ReportState.SUCCEEDED,
@@ -70,6 +70,31 @@ def record_report(
     publish(events.ReportFinished(monitor_id=monitor.pk, report_id=report.pk, opened=len(opened)))
     for alert in opened:
         publish(events.AlertOpened(monitor_id=monitor.pk, alert_id=alert.pk, feature=alert.feature))
+
+
+def stored_profile(report: Report) -> Profile | None:
+    """The profile of the baseline and model that the report is (or was) computed with, if it is known already."""
+    made_with = report.settings["made_with"]
+    return Profile.objects.filter(
+        baseline_id=report.settings["baseline"],
+        model_version_id=made_with["model_version_id"],
+        key=made_with["key"],
+    ).first()
+
+
+def _keep_profile(report: Report, result: dict[str, Any]) -> Profile | None:
+    known = stored_profile(report)
+    if known is not None or not result.get("made_profile"):
+        return known
+    made_with = report.settings["made_with"]
+    # Another report may have made the same profile meanwhile: then that one is kept.
+    profile, _ = Profile.objects.get_or_create(
+        baseline_id=report.settings["baseline"],
+        model_version_id=made_with["model_version_id"],
+        key=made_with["key"],
+        defaults={"data": read_profile(result["profile"])},
+    )
+    return profile
 
 
 def fail_report(*, report: Report, reason: str) -> None:
@@ -131,6 +156,29 @@ def _entries(window: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         said = window["prediction"]
         found.append((PREDICTION, {**said, "feature_drift": said["drift"], "share": None}))
     return found
+
+
+def read_profile(profile: dict[str, Any]) -> dict[str, Any]:
+    """The profile of a sandbox result, checked. Raises Invalid "monitor.bad_result"."""
+    try:
+        said = profile["prediction"]
+        return {
+            "version": int(profile["version"]),
+            "sketches": [_read_sketch(data) for data in profile["sketches"]],
+            "impact": {str(name)[:255]: _sure(value) for name, value in profile["impact"].items()},
+            "prediction": None if said is None else _read_sketch(said),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Invalid(
+            "monitor.bad_result", "The report's program answered with a profile of another form."
+        ) from error
+
+
+def _read_sketch(data: dict[str, Any]) -> dict[str, Any]:
+    sketch = Sketch.from_json(data)
+    if len(sketch.counts) != sketch.bins or len(sketch.labels()) != sketch.bins:
+        raise ValueError(sketch.name)
+    return sketch.to_json()
 
 
 def read_windows(result: dict[str, Any], bounds: list[int]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from apps.jobs.handlers import handles
 from apps.jobs.models import Job
-from apps.monitoring.models import Monitor, Profile, Report
-from apps.monitoring.recording import fail_report, microseconds, record_report
+from apps.monitoring.models import Report
+from apps.monitoring.recording import fail_report, microseconds, record_report, stored_profile
 from apps.monitoring.sandbox.sketch import VERSION
 from apps.monitoring.states import REPORT, ReportState
 from apps.monitoring.subject import Subject, subject_of, versions_to_watch
@@ -31,7 +31,8 @@ class ComputeReport:
         if monitor.deleted_at is not None:
             raise Conflict("monitor.trashed", f"The monitor {monitor.name} is in the trash.")
         subject = subject_of(monitor)
-        profile = self._profile(monitor, subject)
+        self._note(report, subject)
+        profile = stored_profile(report)
         payload: dict[str, Any] = {
             "features": subject.features,
             "task": subject.task,
@@ -62,16 +63,7 @@ class ComputeReport:
     def complete(self, job: Job, result: dict[str, Any], files: Path) -> None:
         """Windows, alerts, and the profile for the next report."""
         report = self._report(job)
-        subject = subject_of(report.monitor)
-        profile = self._profile(report.monitor, subject)
-        if profile is None and result.get("made_profile"):
-            profile, _ = Profile.objects.update_or_create(
-                baseline=report.monitor.baseline,
-                model_version_id=subject.model_version_id,
-                key=subject.key(VERSION),
-                defaults={"data": result["profile"]},
-            )
-        record_report(report=report, result=result, bounds=bounds_of(report), profile=profile)
+        record_report(report=report, result=result, bounds=bounds_of(report))
 
     def ended(self, job: Job) -> None:
         """Keep the sentence."""
@@ -86,10 +78,18 @@ class ComputeReport:
         )
         return reports.get(pk=job.spec["report"])
 
-    def _profile(self, monitor: Monitor, subject: Subject) -> Profile | None:
-        return Profile.objects.filter(
-            baseline=monitor.baseline, model_version_id=subject.model_version_id, key=subject.key(VERSION)
-        ).first()
+    def _note(self, report: Report, subject: Subject) -> None:
+        """Keep what this attempt computes with: the deployment may have another model when the result arrives."""
+        model = str(subject.model_version_id) if subject.model_version_id else None
+        report.settings = {
+            **report.settings,
+            "baseline": str(report.monitor.baseline_id),
+            "baseline_label": report.monitor.baseline.label,
+            "thresholds": report.monitor.thresholds,
+            "made_with": {"model_version_id": model, "key": subject.key(VERSION)},
+        }
+        report.model_label = subject.model_label
+        Report.objects.filter(pk=report.pk).update(settings=report.settings, model_label=report.model_label)
 
     def _model(self, subject: Subject, inputs: dict[str, str]) -> dict[str, str]:
         """The Bento's model as inputs, each file by itself: the object store may be remote."""

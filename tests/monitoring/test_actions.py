@@ -232,6 +232,44 @@ def test_a_result_that_is_no_report_is_refused(watched: Watched) -> None:
         assert caught.value.code == "monitor.bad_result"
 
 
+def test_a_profile_that_does_not_fit_is_refused() -> None:
+    from apps.monitoring.recording import read_profile
+
+    sketch = {
+        "name": "a",
+        "kind": "numeric",
+        "type": "double",
+        "counts": [1],
+        "edges": [0.0],
+        "values": [],
+        "numbers": [],
+    }
+    for profile in ({}, {"version": 1, "sketches": [sketch], "impact": {}, "prediction": None}):
+        with pytest.raises(Invalid) as caught:
+            read_profile(profile)
+        assert caught.value.code == "monitor.bad_result"
+
+
+def test_a_profile_belongs_to_the_model_that_it_was_made_with(watched: Watched) -> None:
+    from apps.jobs import attempts
+    from apps.jobs.handlers import handler_for
+    from apps.jobs.models import Job
+    from foundation.ids import uuid7
+
+    watched.record(120)
+    monitor = watched.monitor()
+    actor = watched.people.actor("contributor")
+    report = request_report(actor=actor, monitor=monitor, start=START, end=START + timedelta(days=1))
+    job = attempts.claim(job_id=report.job_id, worker="test", tier=0, lease_seconds=60)
+    assert job is not None
+    handler_for(job.kind).prepare(job)
+    before = watched.deployment.revisions.get().model_version_id
+    watched.deployment.revisions.update(model_version_id=uuid7())
+    report.refresh_from_db()
+    assert report.settings["made_with"]["model_version_id"] == str(before)
+    assert Job.objects.get(pk=job.pk).state == "starting"
+
+
 def test_an_unknown_id_is_not_found(watched: Watched) -> None:
     from apps.monitoring.access import get_alert, get_monitor, get_report
 
