@@ -29,6 +29,8 @@ from foundation.tasks import Context, UserError
 STAGES = 6
 HELD_OUT_ROWS = 5000
 EXAMPLE_ROWS = 5
+#: A learning process is drawn from at most so many judged rows: each point costs a prediction.
+CURVE_ROWS = 3000
 #: On smaller tables OpenMP's threads cost more than they bring, above all when others work beside them.
 CELLS_WORTH_THREADS = 500_000
 
@@ -199,10 +201,11 @@ def _fit(
 
 
 def _log_curves(job: Job, fitted: fitting.Fitted, task: str, log: RunLog) -> None:
-    encoded = fitted.pipeline[:-1].transform(fitted.frame)
+    rows = slice(0, CURVE_ROWS)  # the judged rows are in random order already
+    encoded = fitted.pipeline[:-1].transform(fitted.frame.iloc[rows])
     model = fitted.pipeline.named_steps["model"]
     # After cross-validation the kept model has seen every row: a held-out loss would be an illusion.
-    found = job.algorithm.curves(model, encoded, fitted.y, task)
+    found = job.algorithm.curves(model, encoded, fitted.y[rows], task)
     if job.folds:
         found = {name: curve for name, curve in found.items() if not name.startswith("validation_loss")}
     log.series(found)
