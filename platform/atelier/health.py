@@ -80,7 +80,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     )
     if not ready:
         response.headers["Retry-After"] = "2"
-        response._has_been_logged = True  # expected while starting: not an error in the log
+        # Expected while starting, so not an error in the log (read by django.utils.log.log_response).
+        response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 

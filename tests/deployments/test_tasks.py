@@ -85,7 +85,9 @@ def test_a_failed_build_says_why(built: tuple[Deployment, Job]) -> None:
 
 @pytest.fixture
 def importing(studio: Any, deployment: Deployment) -> tuple[EventImport, Job]:
-    return feedback.import_events(actor=studio.actor(studio.owner), deployment=deployment, staged=staged(studio))
+    return feedback.import_events(
+        actor=studio.actor(studio.owner), deployment=deployment, staged=staged(studio)
+    )
 
 
 def staged(studio: Any) -> Any:
