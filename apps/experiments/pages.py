@@ -188,6 +188,9 @@ def _chosen(text: str | None, rows: Sequence[RunRow]) -> list[TableColumn]:
         return [_column(k) for k in keys[:20]]
     present = {name for row in rows for name in row.metrics}
     known = [name for name in TELLING if name in present]
+    regressed = [name for name in known if METRICS[name].task == "regression"]
+    if 0 < len(regressed) < len(known):  # both tasks side by side: two columns for each
+        known = [name for name in known if name not in regressed][:2] + regressed[:2]
     others = [n for n in sorted(present) if n not in METRICS and not n.startswith(("fold_", "train_"))]
     others = [n for n in others if not n.endswith(("_std", "_seconds"))]
     return [_column(f"metrics.{name}") for name in (known or others)[:METRIC_COLUMNS_AT_MOST]]
@@ -244,6 +247,7 @@ class RunView:
     graph: Any = None
     children: list[Run] = field(default_factory=list)
     poll_url: str = ""
+    actions_url: str = ""
     load_code: str = ""
 
     @property
@@ -301,6 +305,7 @@ class RunView:
             "metrics": _metrics(row),
             "line": line_nodes(run),
             "poll_url": f"{request.path}?fragment=1",
+            "actions_url": f"{request.path}?fragment=actions",
         }
         return cls(**shared, **_TAB_READERS.get(tab, lambda _request, _row: {})(request, row))
 

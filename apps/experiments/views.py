@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Project
@@ -148,7 +149,8 @@ def run_page(request: HttpRequest, project: Project, run: str, tab: str) -> Http
     except NotFound:
         found = get_visible_run(actor, project, run, trashed=True)
     view = pages.RunView.build(request, found, tab)
-    template = "experiments/_run_live.html" if "fragment" in request.GET else f"experiments/run_{tab}.html"
+    fragments = {"1": "experiments/_run_live.html", "actions": "experiments/_run_actions.html"}
+    template = fragments.get(request.GET.get("fragment", ""), f"experiments/run_{tab}.html")
     return render(request, template, {"page": view, "run": found})
 
 
@@ -211,8 +213,13 @@ def run_verb(request: HttpRequest, project: Project, run: str, verb: str) -> Htt
 @project_page()
 @require_POST
 def run_bulk(request: HttpRequest, project: Project) -> HttpResponse:
-    """Move the chosen runs to the trash; those that still work are left and named."""
+    """Compare the chosen runs, or move them to the trash; those that still work are left and named."""
     actor = request.actor  # type: ignore[attr-defined]
+    if request.POST.get("verb") == "compare":
+        chosen = QueryDict(mutable=True)
+        chosen.setlist("run", request.POST.getlist("run")[:100])
+        to = reverse("experiments:compare", kwargs={"project": project.slug})
+        return redirect(f"{to}?{chosen.urlencode()}")
     done, left = 0, []
     for run_id in request.POST.getlist("run")[:100]:
         found = get_editable_run(actor, project, run_id)

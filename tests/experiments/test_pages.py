@@ -88,6 +88,9 @@ def test_a_live_run_asks_again_and_the_answer_is_the_part_itself(
     assert "data-poll=" in text_of(client.get(f"{BASE}/runs/{run.hex}/"))
     part = text_of(client.get(f"{BASE}/runs/{run.hex}/?fragment=1")).strip()
     assert part.startswith('<section id="run-live"')
+    actions = text_of(client.get(f"{BASE}/runs/{run.hex}/?fragment=actions")).strip()
+    assert actions.startswith('<div id="run-actions"')
+    assert "data-poll=" in actions
     table = text_of(client.get(f"{BASE}/runs/?fragment=1")).strip()
     assert table.startswith('<section id="runs"')
 
@@ -203,6 +206,11 @@ def test_compare_marks_the_best_and_hides_what_agrees(
     assert ">seed<" not in page
     assert ">seed<" in text_of(client.get(f"{BASE}/compare?{query}&all=1"))
     assert client.get(f"{BASE}/compare?run={runs[0].hex}").status_code == 422
+    chosen = people.client("contributor").post(
+        f"{BASE}/runs/bulk", {"verb": "compare", "run": [r.hex for r in runs]}
+    )
+    assert chosen["Location"] == f"{BASE}/compare?{query}"
+    assert Run.objects.alive().count() == 2
     assert client.get(f"{BASE}/compare?run={runs[0].hex}&run={'0' * 32}").status_code == 404
 
 
