@@ -382,9 +382,9 @@ def _rewritten(scope: Scope, receive: Receive, received: _Received) -> tuple[Sco
 
 
 async def _refuse(route: UploadRoute, scope: Scope, send: Send, error: AtelierError) -> None:
-    """The error shape for programs and for our own script; a way back to the form for a plain browser."""
-    wants_page = route.page and not header(scope, b"accept").startswith("application/json")
-    if not wants_page or error.status == 404:
+    """The error shape for programs; for a browser the form's own page, which Django then answers in its way (with
+    the problem in words, the login page, or its page for what is not there)."""
+    if not route.page or header(scope, b"accept").startswith("application/json"):
         await send_error(send, scope, error)
         return
     target = f"{quote(scope['path'])}?{urlencode({'problem': error.code})}"

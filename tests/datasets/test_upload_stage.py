@@ -347,6 +347,8 @@ def test_a_browsers_form_comes_back_with_the_problem(home: Path) -> None:
     stage = UploadStage(Django(), PORTS, StagingArea(), _limited(limit=1_000))
     answer = request(stage, multipart(b"x" * 5_000), path=FORM, headers=[("accept", "text/html")])
     assert (answer.status, answer.headers["location"]) == (303, f"{FORM}?problem=upload.too_large")
+    lost = request(stage, multipart(b"x"), path="/p/other/datasets/new")
+    assert (lost.status, lost.headers["location"]) == (303, "/p/other/datasets/new?problem=project.not_found")
     scripted = request(stage, multipart(b"x" * 5_000), path=FORM, headers=[("accept", "application/json")])
     assert (scripted.status, scripted.error["code"]) == (413, "upload.too_large")
     assert left(home) == []
