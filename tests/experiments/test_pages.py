@@ -232,3 +232,15 @@ def test_bulk_trash_leaves_what_still_works(people: People, make_version: MakeVe
     page = client.post(f"{BASE}/runs/bulk", {"run": [over.hex, working.hex]}, follow=True)
     assert "still working" in text_of(page)
     assert [r.hex for r in Run.objects.alive()] == [working.hex]
+
+
+def test_staff_look_at_runs_without_changing_them(
+    people: People, make_version: MakeVersion, start: Start
+) -> None:
+    make_version()
+    run = start()
+    admin = people.client("admin")
+    assert run.name in text_of(admin.get("/admin/experiments/run/"))
+    assert admin.get(f"/admin/experiments/run/{run.pk}/change/").status_code == 200
+    assert admin.get("/admin/experiments/experiment/").status_code == 200
+    assert admin.get("/admin/experiments/run/add/").status_code == 403

@@ -62,3 +62,9 @@ def figure_size(figure: dict[str, Any]) -> str:
         (len(t.get("y") or ()) for t in figure["data"] if t.get("type") in ("bar", "heatmap")), default=0
     )
     return "tall" if rows > 8 else ""
+
+
+@register.filter
+def has_steps(figure: dict[str, Any]) -> bool:
+    """Whether a figure draws a metric over its steps, where a logarithmic axis makes sense."""
+    return bool(figure["layout"]["xaxis"]["title"]["text"] == "step")
