@@ -55,6 +55,7 @@ class Studio:
     arguments: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()  # for example setpriv, to start it as somebody else
     output: list[str] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)  # the output of starts before this one
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -75,6 +76,7 @@ class Studio:
 
     def launch(self) -> None:
         """Start `up` without waiting."""
+        self.earlier += self.output
         self.output.clear()
         self.process = subprocess.Popen(
             self.argv("up", "--port", str(self.port), *self.arguments),
