@@ -30,8 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for."""
+    """Leave out what was not asked for; after the shuffle, browser tests go last.
+
+    Playwright's synchronous interface keeps an event loop running in this thread for as long as the browser
+    lives, and no other loop can then be run in it, as tests of the gateway do.
+    """
     kept, left = [], []
     for item in items:
         fault = item.get_closest_marker("fault")
@@ -40,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (left if too_long or too_big else kept).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
-        items[:] = kept
+    items[:] = sorted(kept, key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

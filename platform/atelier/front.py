@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from adapters.storage.staging import StagingArea
-from atelier.discovery import optional_module
 from atelier.ports import make_ports
 from gateway.app import Gateway
 from gateway.capture import Spool
+from gateway.mlflow import MlflowProxy
 from gateway.predictions import Predictions
 from gateway.upload_routes import UploadSettings
 from gateway.uploads import UploadStage
@@ -22,10 +22,9 @@ def make_gateway() -> Gateway:
     config: Any = settings.CONFIG
     ports = make_ports()
     django: Any = get_asgi_application()
-    proxy = getattr(optional_module("gateway.mlflow"), "MlflowProxy", None)
     return Gateway(
         django=django,
-        mlflow=proxy(ports, config.sockets.get("tracking", "")) if proxy else None,
+        mlflow=MlflowProxy(ports, config.sockets.get("tracking", "")),
         predictions=Predictions(
             authenticate=ports.authenticate,
             resolve_project=ports.resolve_project,

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from foundation.api import json_error
-from foundation.errors import NotFound
+from foundation.errors import AtelierError, NotFound
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -47,6 +47,16 @@ def _socket(name: str) -> str:
     return "ready"
 
 
+def _tracking() -> str:
+    """MLflow answers, and its tables are those that our SQL knows."""
+    from adapters.tracking import get_tracking
+
+    state = _socket("tracking")
+    if state == "ready":
+        get_tracking().check_revision()
+    return state
+
+
 def _beating(kind: str) -> str:
     from apps.jobs.queries import process_state
 
@@ -58,7 +68,7 @@ def component_states() -> dict[str, str]:
     probes: dict[str, Any] = {
         "database": _database,
         "broker": _broker,
-        "tracking": lambda: _socket("tracking"),
+        "tracking": _tracking,
     }
     for kind in ("worker", "scheduler", "serving"):
         probes[kind] = lambda kind=kind: _beating(kind)
@@ -66,6 +76,8 @@ def component_states() -> dict[str, str]:
     for name, probe in probes.items():
         try:
             states[name] = str(probe())
+        except AtelierError as error:
+            states[name] = error.message
         except Exception as error:
             states[name] = f"unreachable ({type(error).__name__})"
     return states

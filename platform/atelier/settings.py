@@ -7,7 +7,6 @@ from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 
-from atelier.discovery import exists
 from atelier.logging import logging_config
 from runtime.config import load
 
@@ -21,19 +20,14 @@ CSRF_TRUSTED_ORIGINS = [CONFIG.public_url] if CONFIG.public_url else []
 
 # The apps from the bottom layer to the top; a test holds the order against the contract of layers.
 DOMAIN_APPS = [
-    name
-    for name in (
-        "accounts",
-        "jobs",
-        "lineage",
-        "datasets",
-        "experiments",
-        "registry",
-        "deployments",
-        "monitoring",
-    )
-    if exists(f"apps.{name}.apps")
-    and (exists("apps.datasets.apps") or name in ("accounts", "jobs", "lineage"))
+    "accounts",
+    "jobs",
+    "lineage",
+    "datasets",
+    "experiments",
+    "registry",
+    "deployments",
+    "monitoring",
 ]
 INSTALLED_APPS = [
     "unfold",

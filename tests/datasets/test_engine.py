@@ -31,7 +31,8 @@ def token(studio: Studio) -> str:
 @pytest.fixture(scope="module")
 def slug(studio: Studio, token: str) -> str:
     name = f"data-{uuid.uuid4().hex[:8]}"
-    status, answer = studio.call("POST", "/api/v1/projects", {"slug": name, "name": "Data"}, token=token)
+    body = {"slug": name, "name": "Data", "team": "studio"}
+    status, answer = studio.call("POST", "/api/v1/projects", body, token=token)
     assert status == 201, answer
     return name
 

@@ -34,7 +34,8 @@ def token(studio: Studio) -> str:
 def slug(studio: Studio, token: str) -> str:
     """A project with the dataset churn@1."""
     name = f"runs-{uuid.uuid4().hex[:8]}"
-    status, answer = studio.call("POST", "/api/v1/projects", {"slug": name, "name": "Runs"}, token=token)
+    body = {"slug": name, "name": "Runs", "team": "studio"}
+    status, answer = studio.call("POST", "/api/v1/projects", body, token=token)
     assert status == 201, answer
     send(studio, f"/api/v1/projects/{name}/datasets", token, multipart(CHURN, fields={"name": "churn"}))
     assert settled(studio, token, name, "churn")["state"] == "ready"

@@ -61,12 +61,19 @@ def _folder(parent: Path, title: str) -> Path:
 
 
 def make_project(client: Client) -> None:
-    """The project of the tour. Raises TourError when its name is taken by a project in the trash."""
+    """The project of the tour, in the first team of the account that guides it.
+
+    Raises TourError when its name is taken by a project in the trash, or the account is in no team.
+    """
     path = f"/api/v1/projects/{PROJECT}"
     if client.find(path) is not None:
         return
+    teams = sorted(client.get("/api/v1/teams")["results"], key=lambda team: str(team["created_at"]))
+    if not teams:
+        raise TourError("The project of the tour needs a team, and this account is in none.")
     body = {
         "slug": PROJECT,
+        "team": teams[0]["slug"],
         "name": "Tour",
         "timezone": ZONE,
         "description": "Made by the tour: real data through the whole loop, and a bank whose customers change.",
