@@ -108,3 +108,14 @@ def test_progress_goes_up_to_the_end(ingest: Ingest) -> None:
     seen = ingest(b"a,b\n" + b"1,x\n" * 1_000).progress
     assert seen == sorted(seen)
     assert seen[-1] == 100
+
+
+def test_names_of_columns_never_get_into_a_query(ingest: Ingest) -> None:
+    """Names that differ in capitals only are two columns, and braces, quotes and dots are plain characters."""
+    names = ["a", "A", "{x}", "{}", "%s", "se''lect", "b.c", "?", "1", "v"]
+    lines = [",".join(names), *(",".join(str(row * 10 + n) for n in range(len(names))) for row in range(3))]
+    profile = ingest("\n".join(lines).encode(), header="yes").profile
+    assert [column["name"] for column in profile.values()] == names
+    for number, name in enumerate(names):
+        assert (profile[name]["min"], profile[name]["max"]) == (number, number + 20)
+        assert profile[name]["mean"] == number + 10

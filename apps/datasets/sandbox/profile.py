@@ -51,21 +51,25 @@ def profile_of(
         connection.execute("SET preserve_insertion_order=false")
         connection.execute("SET temp_directory=" + _literal(str(folder / "duckdb")))
         files = ", ".join(_literal(str(part)) for part in parts)
-        connection.execute(f"CREATE VIEW t AS SELECT * FROM read_parquet([{files}])")
+        # By position: to DuckDB `a` and `A` are one name, to a table they are two columns.
+        cells = ", ".join(_cell(index) for index in range(len(schema)))
+        connection.execute(f"CREATE VIEW t({cells}) AS SELECT * FROM read_parquet([{files}])")
         rows = int(_one(connection, "SELECT count(*) FROM t")[0])
         found: list[dict[str, Any]] = []
         width = max(1, min(GROUP_COLUMNS, GROUP_CELLS // max(1, rows)))
         for start in range(0, len(schema), width):
-            fields = [schema.field(index) for index in range(start, min(start + width, len(schema)))]
+            group = range(start, min(start + width, len(schema)))
             table = "t"
             if width > 1:
                 # A wide file has a long footer, which every query over it would read again.
-                names = ", ".join(_quoted(field.name) for field in fields)
-                connection.execute(f"CREATE OR REPLACE TEMP TABLE g AS SELECT {names} FROM t")
+                cells = ", ".join(_cell(index) for index in group)
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE g AS SELECT {cells} FROM t")
                 table = "g"
-            for field in fields:
-                kind = type_name(field.type)
-                column = _Column(connection, table, field.name, kind, rows, exact=rows <= limits.exact_rows)
+            for index in group:
+                field, exact = schema.field(index), rows <= limits.exact_rows
+                column = _Column(
+                    connection, table, _cell(index), field.name, type_name(field.type), rows, exact=exact
+                )
                 found.append(column.describe())
                 progress(len(found) / len(schema))
         return found
@@ -80,6 +84,7 @@ class _Column:
         self,
         connection: duckdb.DuckDBPyConnection,
         table: str,
+        cell: str,
         name: str,
         kind: str,
         rows: int,
@@ -91,7 +96,6 @@ class _Column:
         self.kind = kind
         self.rows = rows
         self.exact = exact
-        cell = _quoted(name)
         # Infinities are counted apart: they would swallow every mean, quantile and bin.
         condition = f"isfinite({cell})" if kind == "float" else f"{cell} IS NOT NULL"
         self.source = f"(SELECT {cell} AS v FROM {table} WHERE {condition})"
@@ -236,8 +240,9 @@ def _number(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _cell(index: int) -> str:
+    """What a column is called in queries: no name of a file ever gets into one."""
+    return f"c{index}"
 
 
 def _literal(text: str) -> str:
