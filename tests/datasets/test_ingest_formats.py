@@ -256,6 +256,30 @@ def test_a_column_that_is_nearly_numeric_is_explained(ingest: Ingest) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cells", "what"),
+    [
+        (["1,234", "5,678.5"], "look like numbers with commas ('1,234')"),
+        (["1,5", "-2,25"], "look like numbers with commas ('1,5')"),
+        (["100%", "", "7.5 %"], "look like percentages ('100%')"),
+        (["$1,325.0", "$9"], "look like amounts of money"),
+        (["31/12/2020", "1.2.21"], "look like dates"),
+        (["007", "008"], ""),
+        (["a", "b", "1,5"], ""),
+    ],
+)
+def test_a_column_that_people_would_read_as_numbers_is_explained(
+    ingest: Ingest, cells: list[str], what: str
+) -> None:
+    lines = "x;y\n" + "".join(f"{cell};t{row}\n" for row, cell in enumerate(cells))
+    read = ingest(lines.encode())
+    book = ingest(workbook({"S": [["x", "y"], *([cell or None, "t"] for cell in cells)]}), "x.xlsx")
+    for found in (read, book):
+        assert found.types["x"] == "string"
+        assert len(found.result["notes"]) == bool(what)
+        assert what in "".join(found.result["notes"])
+
+
 def test_names_are_trimmed_and_the_nameless_get_one(ingest: Ingest) -> None:
     done = ingest(b",a , b\n0,1,2\n")
     assert list(done.types) == ["column_1", "a", "b"]

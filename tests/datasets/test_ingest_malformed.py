@@ -113,6 +113,11 @@ CORPUS: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
 }  # fmt: skip
 
 
+def test_a_chosen_encoding_that_does_not_fit_is_said(ingest: Ingest) -> None:
+    with pytest.raises(UserError, match="Line 2 is not valid UTF-8, which was chosen as its encoding"):
+        ingest(b"a,b\n\xfc,1\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_malformed_file_gets_its_sentence(ingest: Ingest, name: str) -> None:
     filename, make, code, sentence = CORPUS[name]

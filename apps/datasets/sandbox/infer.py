@@ -27,6 +27,15 @@ DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 DATETIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 ZONE = r"(?:Z|[0-9][+-][0-9]{2}:?[0-9]{2})$"
 
+#: How people write numbers and dates that no program can read for sure; a note says that they stayed text.
+LOOKALIKES = (
+    (r"^[+-]?[0-9][0-9.]*(?:,[0-9]+)+(?:\.[0-9]+)?$", "numbers with commas", "Written as 1234.5 they are numbers."),
+    (r"^[+-]?[0-9][0-9.,]* ?%$", "percentages", "Without the sign they are numbers."),
+    (r"^[+-]?[$€£¥] ?[0-9][0-9.,]*$|^[+-]?[0-9][0-9.,]* ?[$€£¥]$", "amounts of money", "Written as 1234.5 they are numbers."),
+    (r"^[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})$", "dates", "Written as YYYY-MM-DD they are."),
+)  # fmt: skip
+LOOKED_AT = 1000
+
 # What two kinds of value in one column make together; anything not listed is text.
 JOIN = {
     frozenset({"integer", "float"}): "float",
@@ -39,12 +48,13 @@ TEXTUAL = ("integer", "float", "boolean", "date", "datetime")
 @dataclass
 class ColumnType:
     """What is known of one column so far. kind: "" until a value was seen. broken_at: the first row (1-based) and
-    value that turned a column of another kind into text."""
+    value that turned a column of another kind into text. resembles: what its texts look like to people."""
 
     kind: str = ""
     broken_from: str = ""
     broken_row: int = 0
     broken_value: str = ""
+    resembles: str = ""
 
     def observe(self, values: pl.Series, first_row: int, among: tuple[str, ...] = TEXTUAL) -> None:
         """Look at a batch of strings that begins at row `first_row`. among: the kinds that may be recognised."""
@@ -65,6 +75,7 @@ class ColumnType:
         joined = found if self.kind in ("", found) else JOIN.get(frozenset({self.kind, found}), "string")
         if joined == "string":
             self._break(cells, keep, first_row)
+            self.resembles = "" if self.broken_from else lookalike(cells)
         self.kind = joined
 
     def observe_kind(self, kind: str, row: int, value: str) -> None:
@@ -165,10 +176,29 @@ def _moments(cells: pl.Series, *, zoned: bool) -> pl.Series:
 
 def note_of(name: str, column: ColumnType) -> str:
     """The sentence about a column that nearly was of another kind, or an empty string."""
-    if not column.broken_from or column.kind != "string":
+    if column.kind != "string":
+        return ""
+    if column.resembles:
+        return resemblance_note(name, column.resembles)
+    if not column.broken_from:
         return ""
     shown: Any = column.broken_value
     return (
         f"Column '{name}' is kept as text: row {column.broken_row:,} has '{shown}' "
         f"among values of type {column.broken_from}."
     )
+
+
+def lookalike(cells: pl.Series) -> str:
+    """What nearly all of these texts (stripped, none missing) look like to people, and what to do; or ""."""
+    some = cells.head(LOOKED_AT)
+    for pattern, what, advice in LOOKALIKES:
+        fits = some.str.contains(pattern)
+        if len(some) > 1 and fits.sum() >= 0.95 * len(some):
+            return f"its values look like {what} ('{str(some[int(fits.arg_true()[0])])[:40]}'). {advice}"
+    return ""
+
+
+def resemblance_note(name: str, resembles: str) -> str:
+    """The sentences about a column of text that people would read as something else."""
+    return f"Column '{name}' is kept as text: {resembles}"

@@ -64,7 +64,9 @@ def as_utf8(
     elif not encoding:
         encoding = _utf16_without_mark(head)
     if encoding in ("", "utf-8"):
-        found = _check_utf8(path, len(mark), guess=encoding == "" and asked == "auto", progress=progress)
+        found = _check_utf8(
+            path, len(mark), guess=encoding == "" and asked == "auto", said=asked != "auto", progress=progress
+        )
         if found == "utf-8":
             return Text(path, "UTF-8", skip=len(mark))
         encoding = found
@@ -102,8 +104,9 @@ def _chunks(path: Path, skip: int, progress: Callable[[int], None]) -> Iterator[
             yield chunk
 
 
-def _check_utf8(path: Path, skip: int, *, guess: bool, progress: Callable[[int], None]) -> str:
-    """ "utf-8" when every byte holds, "cp1252" when it is plainly a one-byte encoding (only if `guess`)."""
+def _check_utf8(path: Path, skip: int, *, guess: bool, said: bool, progress: Callable[[int], None]) -> str:
+    """ "utf-8" when every byte holds, "cp1252" when it is plainly a one-byte encoding (only if `guess`). said:
+    somebody chose UTF-8, so the sentence must not claim that others were tried."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     line, controls, size, good, bad, first_bad = 1, 0, 0, 0, 0, 0
     undefined = False
@@ -133,10 +136,12 @@ def _check_utf8(path: Path, skip: int, *, guess: bool, progress: Callable[[int],
         return "utf-8"
     if guess and not undefined and good * 10 < bad:
         return "cp1252"
-    raise unreadable(
-        f"Line {first_bad} is not valid UTF-8 and the file fits no other known encoding; save it as UTF-8.",
-        line=first_bad,
+    advice = (
+        ", which was chosen as its encoding; choose another, or let it be found out."
+        if said
+        else " and the file fits no other known encoding; save it as UTF-8."
     )
+    raise unreadable(f"Line {first_bad} is not valid UTF-8{advice}", line=first_bad)
 
 
 def _transcode(path: Path, target: Path, encoding: str, skip: int, progress: Callable[[int], None]) -> None:

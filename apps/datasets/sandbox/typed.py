@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.datasets.sandbox.columns import as_kind, checked_names, stored_type, target_kind
 from apps.datasets.sandbox.delimited import SAMPLE_ROWS, header_names
+from apps.datasets.sandbox.infer import lookalike, resemblance_note
 from apps.datasets.sandbox.limits import Limits, too_large, unreadable
 
 if TYPE_CHECKING:
@@ -195,4 +196,10 @@ def _settled(table: pl.DataFrame) -> pl.DataFrame:
 
 def excel_columns(table: pl.DataFrame, notes: list[str]) -> list[Column]:
     """The columns of a worksheet as they will be stored."""
+    import polars as pl
+
+    for series in table.get_columns():
+        resembles = lookalike(series.drop_nulls().str.strip_chars()) if series.dtype == pl.String else ""
+        if resembles:
+            notes.append(resemblance_note(series.name, resembles))
     return [Column(name, target_kind(name, dtype, notes)) for name, dtype in table.schema.items()]
