@@ -98,6 +98,8 @@ def request_cancel(*, job: Job, actor: Actor = SYSTEM, reason: str = "") -> Job:
     """
     sentence = reason or f"Cancelled by {actor.label}."
     with transaction.atomic():
+        # Locked, so that it cannot slip from one state to another (taken, given back) between the two moves.
+        Job.objects.select_for_update(of=("self",)).filter(pk=job.pk).first()
         asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancel_requested_by": actor.user}
         if close_waiting(
             job_id=job.pk, state=JobState.CANCELLED, reason=sentence, actor=actor.label, **asked

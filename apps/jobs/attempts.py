@@ -22,7 +22,7 @@ from apps.jobs.handlers import handler_for
 from apps.jobs.history import record_event, tell
 from apps.jobs.models import Job, JobAttempt, Outbox
 from apps.jobs.states import ACTIVE, TRANSITIONS, JobState, Outcome
-from foundation.errors import AtelierError
+from foundation.errors import AtelierError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -139,11 +139,15 @@ def finish(*, job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool 
     try:
         return _finish(job_id, fence, ending, only_expired)
     except AtelierError as error:
+        # A component that is down is nobody's fault: the attempt is repeated.
+        outcome = Outcome.LOST if isinstance(error, Unavailable) else Outcome.FAILED
         refused = replace(
-            ending, outcome=Outcome.FAILED, reason=error.message, error_code=error.code, detail=error.detail
+            ending, outcome=outcome, reason=error.message, error_code=error.code, detail=error.detail
         )
-    except (OperationalError, InterfaceError):
-        raise  # the database went away: whether it committed is unknown, the supervisor asks again
+    except (OperationalError, InterfaceError, OSError):
+        # The database went away (whether it committed is unknown: the supervisor asks again), or the disk is
+        # full: the supervisor has the words for it.
+        raise
     except Exception:
         if ending.outcome != Outcome.SUCCEEDED:
             raise

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 ChoreFunction = Callable[[], object]
 LOCK_SPACE = 0x41_54_4C  # the first half of the advisory locks' two-part key
 THREADS = 3
+RETRY_SECONDS = 10.0  # after a failure, also of a chore that is due every few hours
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class ChoreRunner:
         self.stop = stop
         self.locks = locks
         self._due: dict[str, float] = {}
-        self._running: dict[str, Future[None]] = {}
+        self._running: dict[str, Future[bool]] = {}
 
     def run(self) -> None:
         """The loop, for a thread of its own."""
@@ -112,22 +113,26 @@ class ChoreRunner:
             if not running.done():
                 return
             del self._running[item.name]
-            self._due[item.name] = time.monotonic() + item.every
+            wait = item.every if running.result() else min(item.every, RETRY_SECONDS)
+            self._due[item.name] = time.monotonic() + wait
         if time.monotonic() >= self._due.get(item.name, 0.0):
             self._running[item.name] = pool.submit(self._do, item)
 
-    def _do(self, item: Chore) -> None:
+    def _do(self, item: Chore) -> bool:
+        """Do it. False when it failed."""
         try:
             if not self.locks.take(item.name):
-                return  # another node is at it
+                return True  # another node is at it
             try:
                 item.function()
             finally:
                 connection.close()
                 self.locks.release(item.name)
+            return True
         except (OperationalError, InterfaceError, ConnectionError) as error:
             logger.warning("the chore %s has to wait: %s: %s", item.name, type(error).__name__, error)
         except Exception:
             logger.exception("the chore %s failed", item.name)
         finally:
             connection.close()
+        return False

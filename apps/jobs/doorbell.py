@@ -29,7 +29,8 @@ def make_celery(broker_url: str, answer: Callable[[str], object] | None = None) 
     """
     from celery import Celery
 
-    app = Celery("atelier", broker=broker_url, set_as_current=False)
+    # Celery's own Django fixup would run all checks, and so import every page and serializer into the worker.
+    app = Celery("atelier", broker=broker_url, set_as_current=False, fixups=[])
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.jobs import attempts, nodes, rules
 from apps.jobs.models import Job
@@ -116,15 +116,22 @@ class Heart:
         """One round: prolong what is due, look at the rest with one query, and show that this worker lives."""
         with self._lock:
             pulses = list(self._pulses.values())
-        resting: list[Pulse] = []
-        for pulse in pulses:
-            tell_running(pulse)
-            if not self._prolong(pulse):
-                resting.append(pulse)
-        self._look(resting)
+        self._look([pulse for pulse in pulses if not self._beat_one(pulse)])
         if time.monotonic() - self._node_at >= NODE_SECONDS:
             self._node_at = time.monotonic()
             nodes.beat(self.worker)
+
+    def _beat_one(self, pulse: Pulse) -> bool:
+        """Whether the row was asked. What goes wrong with one attempt must not stop the others' leases."""
+        try:
+            tell_running(pulse)
+            return self._prolong(pulse)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: nobody's lease can be prolonged
+        except Exception:
+            logger.exception("the heart has trouble with job %s", pulse.job_id)
+            pulse.told = pulse.progress  # whatever was wrong with it is not told again
+            return False
 
     def _prolong(self, pulse: Pulse) -> bool:
         age = time.monotonic() - pulse.beaten_at

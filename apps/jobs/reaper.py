@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from adapters.executors.local import clear_folder
@@ -45,7 +45,7 @@ def reap_predecessors(*, host: str, attempts_dir: Path) -> int:
     gone = {
         row.name
         for row in Worker.objects.filter(kind="worker", host=host, stopped_at__isnull=True)
-        if not _is_process(row.pid)
+        if row.pid == os.getpid() or not _is_process(row.pid)  # in a container the same pid comes again
     }
     ended = 0
     held = Job.objects.filter(state__in=ACTIVE, worker__in=gone).values_list("pk", "fence", "worker")
@@ -74,14 +74,17 @@ def sweep(*, overdue: float = rules.OVERDUE) -> int:
     """Put a new doorbell into the outbox for work that has waited `overdue` seconds although a slot is
     free: its message was lost. Returns how many. One ring is enough to wake a slot: a worker goes on with
     whatever else waits."""
-    slots = nodes.living().aggregate(n=Sum("slots"))["n"] or 0
-    free = slots - Job.objects.filter(state__in=ACTIVE).count()
+    workers = list(nodes.living().values_list("slots", "queues", "tier"))
+    free = sum(slots for slots, _, _ in workers) - Job.objects.filter(state__in=ACTIVE).count()
     if free <= 0:
         return 0
     waiting = Job.objects.filter(
         Q(not_before__isnull=True) | Q(not_before__lte=Now() - datetime.timedelta(seconds=overdue)),
         state=JobState.QUEUED,
         queued_at__lte=Now() - datetime.timedelta(seconds=overdue),
+        # Nobody would hear a ring on another queue: it would only pile up in the broker.
+        queue__in={queue for _, queues, _ in workers for queue in queues},
+        minimum_tier__lte=max(tier for _, _, tier in workers),
     ).exclude(pk__in=Outbox.objects.values("job_id"))
     rows = [
         Outbox(job_id=pk, queue=queue)

@@ -17,14 +17,23 @@ from pathlib import Path
 from django.db import InterfaceError, OperationalError, connection
 
 from adapters.executors.local import clear_folder
-from adapters.executors.protocol import LOG_NAME, OUTPUTS_NAME, Cause, Executor, Exit, Handle
+from adapters.executors.protocol import (
+    LOG_NAME,
+    OUTPUTS_NAME,
+    Cause,
+    Executor,
+    Exit,
+    Handle,
+    clean_progress,
+    disk_is_full,
+)
 from apps.jobs import attempts, logs, rules
 from apps.jobs.attempts import Ending
 from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
 from apps.jobs.models import Job
 from apps.jobs.states import Outcome, Where
-from apps.jobs.verdict import DRAINED, Stop, judge, refused, surprised
+from apps.jobs.verdict import DRAINED, NO_SPACE, UNEXPLAINED, Stop, judge, refused, surprised
 from foundation.errors import AtelierError
 from foundation.tasks import SandboxPlan
 
@@ -112,6 +121,8 @@ class Supervisor:
         if report is not None and "traceback" in report.detail:
             logger.error("job %s failed in its child:\n%s", job.pk, report.detail["traceback"])
         ending = judge(end, report, blame=plan.blame, stop=watch.stop)
+        if ending.error_code in UNEXPLAINED and disk_is_full(folder):
+            return replace(ending, outcome=Outcome.ERRORED, reason=NO_SPACE, error_code="job.disk_full")
         if ending.outcome == Outcome.SUCCEEDED:
             ending = replace(
                 ending,
@@ -154,7 +165,7 @@ class Supervisor:
         files.mkdir(exist_ok=True)
 
         def report(step: float, total: float | None, message: str) -> None:
-            pulse.progress = {"step": step, "total": total, "message": message[:200]}
+            pulse.progress = clean_progress({"step": step, "total": total, "message": message})
 
         with logs.open_log(folder / LOG_NAME) as log:
             ctx = JobContext(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 import uuid
 from pathlib import Path
 
+from adapters.executors.local import clear_folder
 from adapters.executors.protocol import LOG_NAME
 from apps.jobs import logs, nodes, rules
 from apps.jobs.chores import chore
@@ -62,7 +62,7 @@ def clear_attempts(*, older_than: datetime.timedelta = datetime.timedelta(hours=
     for key, folder in old.items():
         if key not in held:
             _keep_logs(key, folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            clear_folder(folder)
     return len(old) - len(held)
 
 

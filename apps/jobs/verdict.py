@@ -18,6 +18,8 @@ INTERNAL = "Something went wrong on our side while this job ran; the worker's lo
 LAUNCHER = "The process that watched the program went away."
 DRAINED = "The worker was stopped; the job went back to the queue."
 NO_SPACE = "The disk of the worker is full."
+# Ends that a full disk may be behind: the program could not write what went wrong.
+UNEXPLAINED = frozenset({"job.no_result", "job.internal", "job.failed", "job.crashed", "job.launcher_lost"})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.jobs.handlers import JobContext, handles
 from apps.jobs.models import Job
-from foundation.errors import Invalid
+from foundation.errors import Invalid, Unavailable
 from foundation.tasks import SandboxPlan
 
 PROGRAMS = "tests.jobs.programs"
@@ -23,6 +23,8 @@ class Sandboxed:
         LEDGER[step].append((job.pk, job.fence, job.state))
         if job.spec.get("refuse") == step:
             raise Invalid("test.refused", f"Refused in {step}.", {"step": step})
+        if job.spec.get("down") == step:
+            raise Unavailable("test.down", f"The component of {step} does not answer.")
         if job.spec.get("bug") == step:
             raise RuntimeError(f"bug in {step}")
 

@@ -216,3 +216,27 @@ def uses_process_pool(ctx: Context) -> dict[str, Any]:
     from joblib import Parallel, delayed
 
     return {"squares": Parallel(n_jobs=2)(delayed(pow)(n, 2) for n in range(4))}
+
+
+def poisons_progress(ctx: Context) -> dict[str, Any]:
+    """Writes into the progress pipe what no database takes, then goes on for a while."""
+    bad = {"step": float("nan"), "total": float("inf"), "message": "a\x00b\ud800", "more": {"x": [1] * 99}}
+    os.write(3, json.dumps({"progress": bad}).encode() + b"\n")
+    until = time.monotonic() + ctx.payload.get("seconds", 0)
+    while time.monotonic() < until:
+        time.sleep(0.02)
+    return {}
+
+
+def floods_progress(ctx: Context) -> dict[str, Any]:
+    """Reports as fast as the pipe takes it, and says again and again that it has started."""
+    os.set_blocking(3, True)
+    until = time.monotonic() + ctx.payload["seconds"]
+    lines = b'{"started": true}\n{"progress": {"step": 1, "total": 2, "message": "flood"}}\n' * 400
+    while time.monotonic() < until:
+        os.write(3, lines)
+    return {"fine": True}
+
+
+def huge_result(ctx: Context) -> dict[str, Any]:
+    return {"text": "x" * (ctx.payload["megabytes"] << 20)}

@@ -276,7 +276,7 @@ def test_a_new_worker_ends_what_its_dead_predecessor_held(
     gone.wait()
     for name, host, pid in (
         ("dead", "h", gone.pid),
-        ("alive", "h", os.getpid()),
+        ("alive", "h", os.getppid()),
         ("elsewhere", "o", gone.pid),
     ):
         Worker.objects.create(name=name, host=host, pid=pid)
@@ -295,16 +295,20 @@ def test_the_sweeper_rings_again_when_a_slot_is_free(submit: Callable[..., Job])
     job = submit()
     Outbox.objects.all().delete()
     assert sweep(overdue=0) == 0, "nobody is there to hear it"
-    Worker.objects.create(name="w", host="h", slots=1)
+    Worker.objects.create(name="w", host="h", slots=1, queues=["cpu"])
     assert sweep(overdue=0) == 1
     assert Outbox.objects.get().job_id == job.pk
     assert sweep(overdue=0) == 0, "it has been rung for already"
+    submit(queue="gpu")
+    Outbox.objects.all().delete()
+    Job.objects.filter(pk=job.pk).delete()
+    assert sweep(overdue=0) == 0, "nobody serves that queue, a ring would stay in the broker for ever"
 
 
 def test_the_sweeper_is_quiet_while_all_slots_are_busy(
     submit: Callable[..., Job], claimed: Callable[..., Job]
 ) -> None:
-    Worker.objects.create(name="w", host="h", slots=1)
+    Worker.objects.create(name="w", host="h", slots=1, queues=["cpu"])
     claimed(worker="w")
     submit()
     Outbox.objects.all().delete()

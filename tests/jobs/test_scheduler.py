@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from apps.jobs import attempts, chores, nodes, relay
 from apps.jobs.actions import nudge
@@ -136,6 +136,22 @@ def test_a_chore_that_fails_stops_nobody(
     chore("test.work", every=0.01)(lambda: done.append("worked"))
     runner()
     until(lambda: done.count("failed") >= 2 and done.count("worked") >= 2)
+
+
+def test_a_chore_that_failed_does_not_wait_for_hours(
+    no_chores: dict[str, Chore], runner: Callable[[], ChoreRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "RETRY_SECONDS", 0.01)
+    tried: list[str] = []
+
+    def work() -> None:
+        tried.append("now")
+        if len(tried) < 3:
+            raise OperationalError("the database is not there yet")
+
+    chore("test.rare", every=3600)(work)
+    runner()
+    until(lambda: len(tried) >= 3)
 
 
 def test_two_nodes_never_do_a_chore_at_once(

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,16 @@ from typing import Any
 from adapters.executors.confine import refused_environment
 from adapters.executors.forker import DEFAULT_MODULES
 from adapters.executors.nanny import PLAN_NAME
-from adapters.executors.protocol import LOG_NAME, RESULT_NAME, Cause, Exit, Report, Stats, read_report
+from adapters.executors.protocol import (
+    LOG_NAME,
+    RESULT_NAME,
+    Cause,
+    Exit,
+    Report,
+    Stats,
+    clean_progress,
+    read_report,
+)
 from adapters.executors.wire import Channel
 from foundation.errors import Invalid
 from foundation.tasks import SandboxPlan
@@ -144,7 +154,7 @@ class LocalHandle:
         elif "started" in message:
             self._started = True
         elif "progress" in message:
-            self._progress = message["progress"]
+            self._progress = clean_progress(message["progress"])
         elif "stats" in message:
             seconds, memory, processes = message["stats"]
             self._stats = Stats(seconds, memory, processes)
@@ -343,5 +353,16 @@ class LocalExecutor:
 
 
 def clear_folder(folder: Path) -> None:
-    """Remove an attempt's folder, links not followed; what cannot be removed is left for the next sweep."""
+    """Remove an attempt's folder, links not followed, also where the program took its own rights away; what
+    cannot be removed is left for the next sweep."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.is_dir():
+        return
+    with suppress(OSError):
+        os.chmod(folder, 0o700)
+    for place, folders, _ in os.walk(folder):
+        for path in (os.path.join(place, name) for name in folders):
+            if not os.path.islink(path):
+                with suppress(OSError):
+                    os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)

@@ -32,6 +32,7 @@ TICK_SECONDS = 0.2
 DISK_SECONDS = 2.0
 NEWS_SECONDS = 1.0
 PLAN_NAME = "plan.json"
+PROGRESS_SECONDS = 0.1
 MAX_PROGRESS_LINE = 64 * 1024
 
 
@@ -67,6 +68,9 @@ class Nanny:
         self.memory = 0
         self.pid = 0
         self._progress = b""
+        self._started = False
+        self._held: Any = None
+        self._held_until = 0.0
         self._disk_next = self._news_next = 0.0
 
     def start(self) -> None:
@@ -157,16 +161,19 @@ class Nanny:
         *lines, self._progress = (self._progress + data).split(b"\n")
         if len(self._progress) > MAX_PROGRESS_LINE:
             self._progress = b""
-        for line in lines[-20:]:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(message, dict) and message.get("started") is True:
-                self.channel.send({"started": True}, patience=5)
-            elif isinstance(message, dict) and isinstance(message.get("progress"), dict):
-                self.channel.send({"progress": message["progress"]})
+        if not self._started and any(_message(line).get("started") is True for line in lines):
+            self._started = self.channel.send({"started": True}, patience=5)
+        for line in reversed(lines):
+            if b'"progress"' in line:  # the latest wins, and only it is looked at
+                self._held = _message(line).get("progress") or self._held
+                break
+        self._pass_progress(time.monotonic())
         return bool(data)
+
+    def _pass_progress(self, now: float) -> None:
+        """Send the latest report, a few times a second at most: a flood must not keep the worker busy."""
+        if self._held is not None and now >= self._held_until and self.channel.send({"progress": self._held}):
+            self._held, self._held_until = None, now + PROGRESS_SECONDS
 
     def _obey(self, message: dict[str, Any]) -> None:
         if message.get("op") == "terminate":
@@ -188,6 +195,7 @@ class Nanny:
     def _tick(self, now: float) -> None:
         if self.status is not None:
             return
+        self._pass_progress(now)
         if self.kill_at is not None and now >= self.kill_at:
             self.status = proctree.kill_tree(os.getpid()).get(self.pid, signal.SIGKILL)
             return
@@ -225,6 +233,7 @@ class Nanny:
         for read, descriptor in ((self._read_output, self.output), (self._read_progress, self.progress)):
             while time.monotonic() < deadline and _readable(descriptor) and read():
                 continue
+        self._pass_progress(self._held_until)
         self.log.close()
 
     def farewell(self) -> None:
@@ -250,6 +259,14 @@ class Nanny:
         }
         self.channel.send({"exit": message}, patience=60)
         self.channel.close()
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _readable(descriptor: int) -> bool:

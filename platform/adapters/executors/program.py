@@ -17,7 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapters.executors.protocol import OUTPUTS_NAME, RESULT_NAME, clean_json
+from adapters.executors.protocol import (
+    MAX_RESULT_BYTES,
+    OUTPUTS_NAME,
+    RESULT_NAME,
+    clean_json,
+    clean_progress,
+)
 from foundation.errors import AtelierError
 from foundation.tasks import Context, SandboxPlan, UserError
 
@@ -47,13 +53,13 @@ class ProgressPipe:
 
     def report(self, step: float, total: float | None, message: str) -> None:
         """Called by Context.progress()."""
-        self._held = {"step": step, "total": total, "message": str(message)[:200]}
+        self._held = clean_progress({"step": step, "total": total, "message": str(message)})
         if time.monotonic() - self._sent >= PROGRESS_STEP_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Send what was held back."""
-        if self._held is not None and self.send({"progress": clean_json(self._held)}):
+        if self._held is not None and self.send({"progress": self._held}):
             self._held = None
             self._sent = time.monotonic()
 
@@ -149,7 +155,14 @@ def _unexpected(error: Exception, blame: str, log: logging.Logger) -> dict[str, 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the result file in one step: it is whole or absent."""
     partial = folder / f"{RESULT_NAME}.part"
-    partial.write_text(json.dumps(report), encoding="utf-8")
+    text = json.dumps(report)
+    if len(text) > MAX_RESULT_BYTES:
+        said = (
+            f"The result is larger than {MAX_RESULT_BYTES >> 20} MB; what is so large has to be written "
+            "to a file."
+        )
+        text = json.dumps(_failure("user", "job.result_size", said, {}))
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, folder / RESULT_NAME)
 
 

@@ -16,6 +16,8 @@ LOG_NAME = "log.txt"
 RESULT_NAME = "result.json"
 OUTPUTS_NAME = "outputs"
 MAX_RESULT_BYTES = 32 * 1024 * 1024
+MAX_DETAIL = 64 * 1024
+LITTLE_SPACE = 1024 * 1024
 
 
 class Cause(StrEnum):
@@ -140,6 +142,38 @@ def clean_json(value: Any) -> Any:
     return value
 
 
+def clean_progress(value: Any) -> dict[str, Any]:
+    """A progress report as it may be stored and shown: {"step", "total", "message"}, nothing else. Programs
+    write into the pipe themselves, so a report may hold anything; what is no number counts as unknown."""
+    if not isinstance(value, dict) or not value:
+        return {}
+    message = value.get("message")
+    return {
+        "step": _plain_number(value.get("step")),
+        "total": _plain_number(value.get("total")),
+        "message": clean_json(message[:200]) if isinstance(message, str) else "",
+    }
+
+
+def _plain_number(value: Any) -> float | int | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return value if isinstance(value, int) and abs(number) < 2**53 else number
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Whether next to nothing can be written where the folder lies; False when nobody can tell."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < LITTLE_SPACE or (found.f_files > 0 and found.f_favail == 0)
+
+
 def read_report(folder: Path) -> Report | None:
     """Read the result file. The program may have written anything there: no link is followed, the size is
     capped, and what is not a report counts as none."""
@@ -162,5 +196,5 @@ def read_report(folder: Path) -> Report | None:
         blame="" if data["ok"] else "user" if data.get("blame") == "user" else "platform",
         code=str(data.get("code") or "")[:80],
         message=str(data.get("message") or "")[:4000],
-        detail=detail if isinstance(detail, dict) else {},
+        detail=detail if isinstance(detail, dict) and len(json.dumps(detail)) <= MAX_DETAIL else {},
     )
