@@ -189,6 +189,8 @@ def broken(change: str) -> Any:
         frame = pd.concat([frame] * 2).assign(target=[f"name {n}" for n in range(300)])
     elif change == "nothing_else":
         frame = frame[["target"]].assign(constant=1, empty=None)
+    elif change == "alone":
+        frame = frame[["target"]]
     elif change == "date":
         frame["target"] = pd.Timestamp("2021-01-01")
     return frame
@@ -203,6 +205,7 @@ def broken(change: str) -> Any:
         ("few", "dataset.too_few_rows", "at least 10"),
         ("names", "target.too_many_classes", "300"),
         ("nothing_else", "features.none", "constant"),
+        ("alone", "features.none", "'target' is the only one"),
         ("date", "target.unsupported", "date"),
     ],
 )
@@ -220,6 +223,61 @@ def test_it_names_the_columns_when_the_target_is_not_among_them(train: Train) ->
         train(iris(), target="species")
     assert caught.value.code == "target.unknown"
     assert "petal length" in caught.value.message
+
+
+@each
+def test_huge_numbers_are_features_like_others(train: Train, algorithm: str) -> None:
+    """Squares of 1e300 and trees' 32-bit numbers overflow: they are held to a bound, in the saved model too."""
+    import pandas as pd
+
+    frame = iris()
+    frame["huge"] = [1.7e308 if n % 2 else -1e300 for n in range(len(frame))]
+    frame["gaps"] = [float("inf") if n % 3 else 1.0 for n in range(len(frame))]
+    done = train(frame, target="target", algorithm=algorithm)
+    row = {**done.result["model"]["example"][0], "huge": 1e308}
+    assert done.pipeline.predict(pd.DataFrame([row])).shape == (1,)
+
+
+@each
+def test_a_target_beyond_the_range_is_refused_with_a_sentence(train: Train, algorithm: str) -> None:
+    frame = iris().assign(amount=[n * 1e300 for n in range(150)])
+    with pytest.raises(UserError) as caught:
+        train(frame, target="amount", algorithm=algorithm)
+    assert (caught.value.code, caught.value.detail["field"]) == ("target.too_large", "target")
+
+
+def test_a_training_that_diverged_says_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "apps.experiments.sandbox.fitting.regression_metrics", lambda y, predicted: {"mae": 1.0}
+    )
+    with pytest.raises(UserError, match="has diverged") as caught:
+        train(mixed_table(), target="amount", algorithm="linear")
+    assert caught.value.code == "run.diverged"
+
+
+@pytest.mark.parametrize("algorithm", ["mlp", "hist_gradient_boosting"])
+@pytest.mark.parametrize("rows", [12, 120])
+def test_early_stopping_with_too_few_rows_of_a_class_is_refused(
+    train: Train, algorithm: str, rows: int
+) -> None:
+    """12 rows: a tenth cannot hold both classes. 120: the rare class has one training row."""
+    frame = iris().head(rows).assign(target=["a", "a"] + ["b"] * (rows - 2))
+    with pytest.raises(UserError, match="Early stopping holds back") as caught:
+        train(frame, target="target", algorithm=algorithm, parameters={"early_stopping": True}, test_size=0.5)
+    assert caught.value.code == "target.too_few_rows"
+
+
+def test_early_stopping_of_a_regression_needs_two_rows_to_judge_by(train: Train) -> None:
+    frame = iris().head(12).assign(target=[n * 1.5 for n in range(12)])
+    with pytest.raises(UserError, match="too few to judge by"):
+        train(frame, target="target", algorithm="mlp", parameters={"early_stopping": True})
+
+
+def test_columns_called_like_our_own_do_no_harm(train: Train) -> None:
+    names = ("__true__", "__predicted__", "__probability__", "prediction", "index", "a.b", "level_0")
+    frame = iris().assign(**{name: range(150) for name in names})
+    done = train(frame, target="target", algorithm="linear")
+    assert set(names) <= set(done.result["features"]["kinds"])
 
 
 def test_few_whole_numbers_are_classes_unless_one_of_them_is_lonely(train: Train) -> None:

@@ -14,6 +14,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 MISSING = "(missing)"
+#: Numbers beyond this count as this: squares of larger ones, and trees' 32 bits, have no room for them.
+LARGEST = 1e30
 PARTS = ("day", "year", "month", "dayofmonth", "dayofweek", "hour")
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
@@ -23,7 +25,7 @@ class ColumnPreparer(TransformerMixin, BaseEstimator):
     """Brings each used column into the one dtype the next step expects.
 
     kinds: column -> "numeric", "boolean", "categorical", "text" or "date", in the order of the output.
-    Numbers and booleans become float64 (missing: NaN, infinite: NaN), categories and texts become str
+    Numbers and booleans become float64 (missing: NaN, infinite: NaN, beyond ±LARGEST: ±LARGEST), categories and texts become str
     (missing: "(missing)" and ""), a date becomes float64 parts (part_name). A column that is
     absent counts as all missing: which columns must be there is the signature's business. Extra columns
     are ignored. Input: DataFrame (rows, >= used columns); output: DataFrame (rows, prepared columns).
@@ -49,8 +51,7 @@ class ColumnPreparer(TransformerMixin, BaseEstimator):
         numeric = [n for n, k in self.kinds.items() if k == "numeric"]
         if len(numeric) == len(self.kinds) and self._all_plain(X, numeric):
             values = X[numeric].to_numpy(dtype=np.float64, copy=True)
-            values[np.isinf(values)] = np.nan
-            return pd.DataFrame(values, columns=numeric, index=X.index, copy=False)
+            return pd.DataFrame(_bounded(values), columns=numeric, index=X.index, copy=False)
         out: dict[str, Any] = {}
         for name, kind in self.kinds.items():
             column = self._column(X, name)
@@ -105,8 +106,13 @@ def _numbers(column: pd.Series) -> np.ndarray:
         values: np.ndarray = column.to_numpy(dtype=np.float64, copy=True)
     else:
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    return _bounded(values)
+
+
+def _bounded(values: np.ndarray) -> np.ndarray:
+    """In place: infinite is missing, huge is LARGEST."""
     values[np.isinf(values)] = np.nan
-    return values
+    return np.clip(values, -LARGEST, LARGEST, out=values)
 
 
 def _booleans(column: pd.Series) -> np.ndarray:

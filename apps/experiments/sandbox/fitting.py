@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from apps.experiments.sandbox.evaluation import classification_metrics, regression_metrics
+from foundation.tasks import UserError
 
 #: The training rows are scored on at most so many of them.
 TRAIN_ROWS_SCORED = 20_000
@@ -137,6 +138,7 @@ def cross_validate(
 
 def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Logger) -> None:
     """Fit and pass each different warning of the libraries on to the reader's log, once."""
+    _check_early_stopping(pipeline.named_steps["model"], y)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", message="Got `batch_size` less than 1 or larger")
@@ -145,6 +147,26 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Lo
         pipeline.fit(frame, y)
     for text in dict.fromkeys(str(w.message).split("\n")[0] for w in caught):
         log.warning("%s", text)
+
+
+def _check_early_stopping(model: Any, y: np.ndarray) -> None:
+    """Early stopping holds back a tenth of the training rows, with some of every class among both parts.
+
+    y: (training rows,). Raises UserError "target.too_few_rows", with the way out.
+    """
+    model = getattr(model, "regressor", model)  # the MLP of numbers scales its target around the network
+    settings = model.get_params()
+    if settings.get("early_stopping") is not True:
+        return
+    counts = np.unique(y, return_counts=True)[1] if is_classifier(model) else np.array([len(y)])
+    held = int(np.ceil(len(y) * settings["validation_fraction"]))
+    if held < max(2, len(counts)) or counts.min() < 2:
+        raise UserError(
+            f"Early stopping holds back a tenth of the {len(y)} training rows, which is too few to judge by"
+            f"{' every class' if is_classifier(model) else ''}. Turn it off, or add rows.",
+            code="target.too_few_rows",
+            detail={"field": "parameters.early_stopping", "rows": len(y)},
+        )
 
 
 def use_threads(estimator: Any, threads: int) -> None:

@@ -63,7 +63,9 @@ def plan_features(frame: pd.DataFrame, target: str, chosen: Sequence[str] | None
     if not plan.kinds:
         reasons = "; ".join(f"'{n}': {r}" for n, r in list(plan.left_out.items())[:10])
         raise UserError(
-            f"No column is left to learn from{f' ({reasons})' if reasons else ''}.",
+            f"No column is left to learn from ({reasons})."
+            if reasons
+            else f"No column is left to learn from: '{target}' is the only one of the dataset.",
             code="features.none",
             detail={"left_out": plan.left_out},
         )

@@ -11,6 +11,8 @@ from foundation.tasks import UserError
 
 #: A whole-numbered target with at most this many values is taken for classes.
 CLASS_LIMIT = 20
+#: Beyond this the squares and sums of a regression leave the floating-point range.
+LARGEST = 1e100
 #: More classes than this are an identifier or a mistake.
 CLASSES_AT_MOST = 200
 
@@ -98,7 +100,7 @@ def check_rows(y: np.ndarray, *, task: str, target: str, test_size: float, folds
     """Refuses targets that cannot be split, learned and judged.
 
     y: (rows,) without missing values. Raises UserError "target.one_class", "target.constant",
-    "target.too_many_classes", "target.too_few_rows" or "dataset.too_few_rows".
+    "target.too_large", "target.too_many_classes", "target.too_few_rows" or "dataset.too_few_rows".
     """
     rows = len(y)
     if rows < 10:
@@ -115,6 +117,13 @@ def check_rows(y: np.ndarray, *, task: str, target: str, test_size: float, folds
                 code="target.constant",
                 detail={"field": "target"},
             )
+        if (largest := float(np.abs(y).max())) > LARGEST:
+            raise UserError(
+                f"The target '{target}' has values up to {largest:.3g}, too large to compute with. "
+                "Divide the column by a constant first.",
+                code="target.too_large",
+                detail={"field": "target", "largest": largest, "limit": LARGEST},
+            )
         return
     _check_classes(classes, counts, rows, target=target, test_size=test_size, folds=folds)
 
@@ -130,7 +139,11 @@ def _check_classes(
         )
     if classes.size > CLASSES_AT_MOST:
         numbers = classes.dtype.kind in "if"
-        hint = " Choose regression." if numbers else " Numbers written as text must be cleaned first."
+        hint = (
+            " Choose regression."
+            if numbers
+            else " If these are numbers written as text, upload them as plain numbers (1234.5)."
+        )
         raise UserError(
             f"The target '{target}' has {classes.size} different values, too many for classes "
             f"(at most {CLASSES_AT_MOST}).{hint}",

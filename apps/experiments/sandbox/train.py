@@ -88,11 +88,17 @@ def _train_on(
 
     ctx.progress(1, STAGES, f"Training {job.algorithm.title}")
     fitted = _fit(ctx, job, pipeline, frame, y, task)
+    primary = PRIMARY[task]
+    if primary not in fitted.metrics:
+        raise UserError(
+            f"The model's predictions are not finite numbers, so {job.algorithm.title} has diverged. "
+            "Try a smaller learning rate or more regularisation.",
+            code="run.diverged",
+        )
     log.metrics(fitted.metrics | fitted.train_metrics | {"fit_seconds": round(fitted.seconds, 4)})
     log.series(
         {f"fold_{name}": list(enumerate(values, start=1)) for name, values in fitted.fold_metrics.items()}
     )
-    primary = PRIMARY[task]
     ctx.log.info("Trained on %s rows in %.2f s.", f"{len(fitted.train):,}", fitted.seconds)
     ctx.log.info("%s %.4f on %s judged rows.", primary, fitted.metrics[primary], f"{len(fitted.y):,}")
 
@@ -260,6 +266,7 @@ def _log_figures(ctx: Context, job: Job, fitted: fitting.Fitted, task: str, log:
 def _log_held_out(ctx: Context, fitted: fitting.Fitted, task: str, log: RunLog) -> None:
     """A sample of judged rows with what was predicted for them, as Parquet: a baseline for monitors."""
     sample = fitted.frame.iloc[:HELD_OUT_ROWS].reset_index(drop=True)
+    sample = sample.drop(columns=["__true__", "__predicted__", "__probability__"], errors="ignore")
     extra = {"__true__": fitted.y[: len(sample)], "__predicted__": fitted.predicted[: len(sample)]}
     if fitted.probabilities is not None:
         extra["__probability__"] = fitted.probabilities[: len(sample)].max(axis=1)
