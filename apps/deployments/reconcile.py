@@ -20,7 +20,7 @@ from adapters.serving import Launch, ModelServer
 from apps.deployments import reports
 from apps.deployments.models import Deployment, Revision
 from apps.deployments.slots import Phase, Slot, Timing
-from apps.deployments.states import USABLE, DeploymentState, RevisionState, Wanted
+from apps.deployments.states import ALIVE, USABLE, DeploymentState, RevisionState, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +94,7 @@ class Reconciler:
         )
         seen: set[UUID] = set()
         for deployment in rows.distinct().select_related("project").order_by("pk"):
-            revisions = list(
-                deployment.revisions.exclude(state=RevisionState.RETIRED).order_by("-number")[:20]
-            )
+            revisions = list(deployment.revisions.filter(state__in=ALIVE).order_by("-number"))
             seen.update(revision.pk for revision in revisions)
             gone = deployment.deleted_at is not None or deployment.project.deleted_at is not None
             if deployment.wanted == Wanted.RUNNING and not gone:
@@ -122,8 +120,6 @@ class Reconciler:
         for revision in revisions:
             if revision.state == RevisionState.DRAINING:
                 self._drain(revision)
-            elif revision.state == RevisionState.FAILED and revision.pk in self.slots:
-                self._end(revision.pk)
         self._report(deployment)
 
     def _keep_up(self, deployment: Deployment, revision: Revision) -> None:
@@ -163,6 +159,7 @@ class Reconciler:
             reports.revision_failed(
                 revision.pk, reason=f"It did not come up in {START_TRIES} tries: {slot.reason}"
             )
+            del self.histories[revision.pk]  # when a person starts it again, it has all its tries again
             return
         Revision.objects.filter(pk=revision.pk, state=RevisionState.STARTING).update(
             state=RevisionState.BUILT, reason=slot.reason
@@ -231,15 +228,14 @@ class Reconciler:
 
     def _report(self, deployment: Deployment) -> None:
         """The deployment's state from its revisions as the rows now say."""
-        rows = list(deployment.revisions.exclude(state=RevisionState.RETIRED).order_by("-number")[:20])
         fresh = (
             Deployment.objects.filter(pk=deployment.pk).values("wanted", "current_id", "deleted_at").first()
         )
         if fresh is None or fresh["wanted"] != Wanted.RUNNING or fresh["deleted_at"] is not None:
             return
-        current = next((r for r in rows if r.pk == fresh["current_id"]), None)
+        current = deployment.revisions.filter(pk=fresh["current_id"]).first()
         answers = current is not None and current.state == RevisionState.READY and bool(current.socket)
-        newest = rows[0] if rows else None
+        newest = deployment.revisions.exclude(state=RevisionState.RETIRED).order_by("-number").first()
         if answers and current is not None:
             history = self.histories.get(current.pk)
             if history is not None and history.flaps(self.clock()):
@@ -254,7 +250,8 @@ class Reconciler:
             else:
                 set_state(deployment, DeploymentState.READY, "")
             return
-        waiting = next((r for r in rows if r.state in (*USABLE, RevisionState.BUILDING)), None)
+        coming = (*USABLE, RevisionState.BUILDING)
+        waiting = deployment.revisions.filter(state__in=coming).order_by("-number").first()
         if waiting is None:
             reason = newest.reason if newest is not None else "it has no revision"
             set_state(deployment, DeploymentState.FAILED, reason)

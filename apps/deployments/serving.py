@@ -15,7 +15,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from adapters.serving import ModelServer, get_server
 from apps.deployments import reports, segments
 from apps.deployments.models import Revision
 from apps.deployments.reconcile import Places, Reconciler
-from apps.deployments.states import RevisionState
+from apps.deployments.states import USABLE, RevisionState
 from apps.deployments.subscriptions import follow
 from apps.jobs import nodes
 
@@ -38,6 +38,7 @@ POLL_SECONDS = 0.4
 BEAT_SECONDS = 5.0
 SEAL_SECONDS = 2.0
 FOLLOW_SECONDS = 20.0
+TIDY_SECONDS = 10.0
 POOL_THREADS = 16
 
 
@@ -97,7 +98,11 @@ def run(places: Places, server: ModelServer, stop: threading.Event, *, generatio
         return
     with ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="serving") as pool:
         reconciler = Reconciler(server=server, pool=pool, places=places, fetch=fetch_bento)
-        chores = (Chore(pool, segments.seal_all, SEAL_SECONDS), Chore(pool, follow, FOLLOW_SECONDS))
+        chores = (
+            Chore(pool, segments.seal_all, SEAL_SECONDS),
+            Chore(pool, follow, FOLLOW_SECONDS),
+            Chore(pool, lambda: tidy(places, reconciler.slots), TIDY_SECONDS),
+        )
         while not stop.is_set():
             try:
                 reconciler.step()
@@ -119,28 +124,53 @@ def run(places: Places, server: ModelServer, stop: threading.Event, *, generatio
 
 
 def begin(places: Places) -> Callable[[], None]:
-    """The first work of a generation: no revision runs yet, and Bentos that nobody needs are removed."""
+    """The first work of a generation: no revision runs yet, and everything but needed Bentos is removed."""
 
     def work() -> None:
         reports.forget_processes()
-        needed = set(
-            Revision.objects.filter(
-                state__in=[RevisionState.BUILT, RevisionState.STARTING, RevisionState.READY],
-                deployment__deleted_at__isnull=True,
-            ).values_list("pk", flat=True)
-        )
+        needed = needed_bentos()
         for folder in places.models.iterdir():
-            if not _is_revision(folder.name, needed):
+            if _revision_of(folder) not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
 
     return work
 
 
-def _is_revision(name: str, needed: set[UUID]) -> bool:
+def needed_bentos() -> set[UUID]:
+    """The revisions that may be started: those of deployments that nobody deleted, replaced ones left out."""
+    return set(
+        Revision.objects.filter(
+            state__in=[*USABLE, RevisionState.DRAINING],
+            deployment__deleted_at__isnull=True,
+            deployment__project__deleted_at__isnull=True,
+        ).values_list("pk", flat=True)
+    )
+
+
+def tidy(places: Places, in_use: Container[UUID]) -> int:
+    """Remove the copies of Bentos that neither run nor may be started any more; how many.
+
+    in_use: revisions that have a model process. A copy loses its name at once, so that a revision that is
+    started again at this moment copies its Bento anew rather than running from half a folder.
+    """
+    folders = {folder: _revision_of(folder) for folder in places.models.iterdir()}
+    needed = needed_bentos()
+    removed = 0
+    for folder, revision in folders.items():
+        if revision is not None and revision not in needed and revision not in in_use:
+            with contextlib.suppress(FileNotFoundError):
+                gone = folder.rename(folder.with_name(f"{folder.name}.gone"))
+                shutil.rmtree(gone, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+def _revision_of(folder: Path) -> UUID | None:
+    """Whose Bento a folder is; None for anything else (scratch folders, half copies)."""
     try:
-        return UUID(name) in needed
+        return UUID(folder.name)
     except ValueError:
-        return False
+        return None
 
 
 def _until_done(work: Callable[[], T], stop: threading.Event) -> T | None:

@@ -87,6 +87,8 @@ DEPLOYMENT = Transitions(
 
 R = RevisionState
 USABLE = frozenset({R.BUILT, R.STARTING, R.READY})
+ALIVE = USABLE | {R.BUILDING, R.DRAINING}
+"""Neither retired nor failed: what the serving process looks at."""
 
 REVISION = Transitions(
     {

@@ -16,6 +16,7 @@ from apps.deployments import reports
 from apps.deployments.models import Deployment, Revision
 from apps.deployments.queries import gateway_route
 from apps.deployments.reconcile import Places, Reconciler
+from apps.deployments.serving import tidy
 from apps.deployments.slots import Timing
 from apps.deployments.states import DeploymentState, RevisionState, Wanted
 from foundation.ids import uuid7
@@ -138,6 +139,48 @@ def test_a_bad_new_version_leaves_the_old_one_answering(deployment: Deployment, 
     loop.until(lambda: state_of(deployment) == DeploymentState.DEGRADED)
     assert "it explodes" in deployment.reason
     assert socket_now(deployment) == before
+
+
+def test_any_number_of_failed_versions_leaves_the_old_one_answering(
+    deployment: Deployment, loop: Loop
+) -> None:
+    add_revision(deployment, 1)
+    loop.until(lambda: state_of(deployment) == DeploymentState.READY)
+    before = socket_now(deployment)
+    for number in range(2, 25):
+        add_revision(deployment, number, RevisionState.FAILED)
+    loop.until(lambda: state_of(deployment) == DeploymentState.DEGRADED)
+    loop.reconciler.step()
+    assert socket_now(deployment) == before
+    assert loop.server.started[0].exit_code() is None
+
+
+def test_a_failed_revision_that_is_started_again_has_all_its_tries(
+    deployment: Deployment, loop: Loop
+) -> None:
+    loop.reconciler.timing = Timing(start=0.05, health_every=0.01, failures=2, grace=1)
+    revision = add_revision(deployment, 1)
+    loop.server.healthy = False
+    loop.until(lambda: state_of(deployment) == DeploymentState.FAILED)
+    tried = len(loop.server.started)
+    Revision.objects.filter(pk=revision.pk).update(state=RevisionState.BUILT)
+    loop.until(lambda: state_of(revision) == RevisionState.FAILED)
+    assert len(loop.server.started) == 2 * tried
+
+
+def test_copies_of_bentos_that_nothing_needs_are_removed(deployment: Deployment, loop: Loop) -> None:
+    old = add_revision(deployment, 1)
+    loop.until(lambda: state_of(deployment) == DeploymentState.READY)
+    new = add_revision(deployment, 2)
+    loop.until(lambda: state_of(old) == RevisionState.RETIRED)
+    scratch = loop.places.models / f"{new.pk.hex}.run"
+    scratch.mkdir()
+    assert tidy(loop.places, loop.reconciler.slots) == 1
+    assert {path.name for path in loop.places.models.iterdir()} == {new.pk.hex, scratch.name}
+    Deployment.objects.filter(pk=deployment.pk).update(deleted_at="2026-01-01T00:00:00Z")
+    assert tidy(loop.places, loop.reconciler.slots) == 0, "it still runs"
+    loop.until(lambda: not loop.reconciler.slots)
+    assert tidy(loop.places, loop.reconciler.slots) == 1
 
 
 def test_a_killed_process_is_restarted(deployment: Deployment, loop: Loop) -> None:
