@@ -120,7 +120,7 @@ class Predictions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = PATH.fullmatch(scope["path"])
-        if match is None:
+        if match is None or "\x00" in scope["path"]:
             raise NotFound(
                 "serve.not_found", "Under /serve/PROJECT/DEPLOYMENT/ there are predict, schema and docs."
             )
@@ -296,8 +296,12 @@ def read_json(body: bytes) -> Any:
     """The parsed body. Raises Malformed "request.malformed"."""
     try:
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("request.malformed", f"The request body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Malformed("request.malformed", "The request body is nested too deeply.") from error
+    except ValueError as error:
+        # Python's own sentence about a number of thousands of digits speaks of its settings.
+        reason = "a number in it has too many digits" if "int_max_str_digits" in str(error) else str(error)
+        raise Malformed("request.malformed", f"The request body is not JSON: {reason}") from error
 
 
 def checked_rows(body: bytes, route: Route) -> list[list[Any]]:

@@ -99,7 +99,8 @@ class _Problems:
         if not self.count:
             return
         first = self.listed[0]["message"]
-        more = f" ({self.count - 1} more problems)" if self.count > 1 else ""
+        rest = self.count - 1
+        more = f" ({rest:,} more problem{'s' if rest > 1 else ''})" if rest else ""
         raise Invalid("predict.invalid", f"{first}{more}", {"problems": self.listed, "count": self.count})
 
 

@@ -88,6 +88,18 @@ def test_an_unknown_deployment_is_not_found(client: Client) -> None:
     assert (answer.status, answer.json()["error"]["code"]) == (404, "deployment.not_found")
 
 
+def test_a_nul_in_the_address_is_not_found_rather_than_an_error(client: Client) -> None:
+    answer = client.call("POST", "/serve/bank/\x00/predict", {"records": [RECORD]})
+    assert answer.status == 404
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_plain_words(client: Client) -> None:
+    answer = client.call("POST", PATH, b'{"records": [{"Age": %s}]}' % (b"1" * 5000))
+    assert answer.status == 400
+    assert "too many digits" in answer.json()["error"]["message"]
+    assert "sys." not in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
     answer = client.call("POST", PATH, body)
