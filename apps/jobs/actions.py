@@ -102,7 +102,12 @@ def request_cancel(*, job: Job, actor: Actor = SYSTEM, reason: str = "") -> Job:
         Job.objects.select_for_update(of=("self",)).filter(pk=job.pk).first()
         asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancel_requested_by": actor.user}
         if close_waiting(
-            job_id=job.pk, state=JobState.CANCELLED, reason=sentence, actor=actor.label, **asked
+            job_id=job.pk,
+            state=JobState.CANCELLED,
+            reason=sentence,
+            error_code="job.cancelled",
+            actor=actor.label,
+            **asked,
         ):
             _audit(job, actor)
         elif TRANSITIONS.move(

@@ -34,6 +34,8 @@ GRACE = _number("ATELIER_GRACE_SECONDS", 10.0, 0.1, 600.0)
 WARM_UP = 4.0
 # A program whose process does not exist after so long cannot be launched.
 LAUNCH = 120.0
+# How long a finished result is kept for a database that is away.
+FINISH = 600.0
 # A worker that is told to stop lets its jobs finish for so long before it returns them to the queue.
 DRAIN = _number("ATELIER_DRAIN_SECONDS", 4.0, 0.0, 86_400.0)
 # Work that waits for so long although a slot is free has lost its doorbell.

@@ -33,7 +33,7 @@ from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
 from apps.jobs.models import Job
 from apps.jobs.states import Outcome, Where
-from apps.jobs.verdict import DRAINED, NO_SPACE, UNEXPLAINED, Stop, judge, refused, surprised
+from apps.jobs.verdict import DRAINED, NO_SPACE, SILENT_DATABASE, UNEXPLAINED, Stop, judge, refused, surprised
 from foundation.errors import AtelierError
 from foundation.tasks import SandboxPlan
 
@@ -77,12 +77,30 @@ class Supervisor:
             except Exception as error:
                 logger.exception("the supervisor of job %s failed", job.pk)
                 ending = surprised(error)
-            if ending is None:
-                logger.warning("job %s fence %s was lost; its child has been killed", job.pk, job.fence)
-            else:
+            if ending is not None:
                 self._finish(job, folder, pulse, self._with_log(job, folder, ending))
+        if ending is None:
+            logger.warning("job %s fence %s was lost; its child has been killed", job.pk, job.fence)
+            if not pulse.stale:
+                self._give_back(job, folder)
         clear_folder(folder)
         return True
+
+    def _give_back(self, job: Job, folder: Path) -> None:
+        """The lease could not be prolonged in time: say so as soon as the database answers again, instead of
+        letting everybody wait for the reaper. The fence refuses it when somebody else was quicker."""
+        ending = self._with_log(job, folder, Ending(Outcome.LOST, SILENT_DATABASE, "job.database_lost"))
+        deadline = time.monotonic() + rules.LEASE
+        while not self.draining.is_set():
+            try:
+                attempts.finish(job_id=job.pk, fence=job.fence, ending=ending)
+                return
+            except Exception as error:
+                logger.warning("job %s cannot be given back: %s: %s", job.pk, type(error).__name__, error)
+                connection.close()
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.5)
 
     def _attempt(self, job: Job, folder: Path, pulse: Pulse) -> Ending | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -193,8 +211,9 @@ class Supervisor:
         return replace(ending, log_key=key, log_bytes=size)
 
     def _finish(self, job: Job, folder: Path, pulse: Pulse, ending: Ending) -> None:
-        """End the attempt in the database; as long as the lease holds, a database that went away is asked
-        again. Whether a lost COMMIT arrived is then told by the fence: a second end changes nothing."""
+        """End the attempt in the database; one that went away is asked again for long, since the work is done.
+        Whether a lost COMMIT arrived, and whether the reaper was quicker, is then told by the fence."""
+        deadline = time.monotonic() + rules.FINISH
         while True:
             try:
                 tell_running(pulse)
@@ -205,7 +224,8 @@ class Supervisor:
             except (OperationalError, InterfaceError):
                 logger.warning("job %s cannot be finished right now", job.pk, exc_info=True)
                 connection.close()
-                if pulse.lost:
+                hurried = self.draining.is_set() and pulse.lost
+                if pulse.stale or hurried or time.monotonic() > deadline:
                     return
                 time.sleep(0.5)
             except Exception as error:

@@ -17,6 +17,7 @@ from foundation.errors import AtelierError, Unavailable
 INTERNAL = "Something went wrong on our side while this job ran; the worker's log has the details."
 LAUNCHER = "The process that watched the program went away."
 DRAINED = "The worker was stopped; the job went back to the queue."
+SILENT_DATABASE = "The database did not answer for so long that the program was stopped."
 NO_SPACE = "The disk of the worker is full."
 # Ends that a full disk may be behind: the program could not write what went wrong.
 UNEXPLAINED = frozenset({"job.no_result", "job.internal", "job.failed", "job.crashed", "job.launcher_lost"})

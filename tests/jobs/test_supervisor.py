@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db.models.functions import Now
+from django.db import OperationalError
 
 from adapters.executors.local import LocalExecutor
 from apps.jobs import attempts, logs, rules
@@ -243,10 +243,27 @@ def test_it_gives_up_when_its_lease_cannot_be_prolonged(
     thread.join(60)
     assert not thread.is_alive()
     assert not any(alive(pid) for pid in json.loads(pids.read_text()))
-    assert state_of(job) == "starting"
-    Job.objects.filter(pk=job.pk).update(lease_expires_at=Now() - datetime.timedelta(seconds=1))
-    assert attempts.finish(job_id=job.pk, fence=1, ending=attempts.Ending("lost", "Gone."), only_expired=True)
-    assert state_of(job) == "queued"
+    assert state_of(job) == "queued", "nobody has to wait for the reaper when the database is back"
+    attempt = fresh(job).attempts.get()
+    assert (attempt.outcome, attempt.error_code) == ("lost", "job.database_lost")
+
+
+def test_a_finished_result_outlives_a_database_that_was_away_longer_than_the_lease(
+    make_supervisor: Make, submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "GIVE_UP", 0.2)
+    finish, tried = attempts.finish, []
+
+    def away(**options: Any) -> Any:
+        tried.append(time.monotonic())
+        if tried[-1] - tried[0] < 0.4:
+            raise OperationalError("the database system is starting up")
+        return finish(**options)
+
+    monkeypatch.setattr(attempts, "finish", away)
+    job = submit(program="echo")
+    make_supervisor(beating=False).run(job.pk)
+    assert (state_of(job), len(tried)) == ("succeeded", 2)
 
 
 def test_it_returns_a_job_uncharged_when_it_drains(
