@@ -39,6 +39,11 @@ class _File:
     began: float
 
 
+def encode(lines: list[dict[str, Any]]) -> bytes:
+    """Inferences as the lines of a spool file."""
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
 class Spool:
     """Implements ports.RecordInference. One instance per process; used from the event loop only.
 
@@ -52,8 +57,11 @@ class Spool:
         self._files: dict[UUID, _File] = {}
 
     def __call__(self, route: Route, lines: list[dict[str, Any]]) -> None:
-        """Append the inferences of one request with one write. Raises NoSpace "deployments.capture"."""
-        data = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+        """Append the inferences of one request. Raises NoSpace "deployments.capture"."""
+        self.append(route, encode(lines))
+
+    def append(self, route: Route, data: bytes) -> None:
+        """Append encoded inferences with one write. Raises NoSpace "deployments.capture"."""
         try:
             file = self._file(route)
             self._write(file, data)

@@ -11,7 +11,6 @@ import re
 import time
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 import aiohttp
 
@@ -24,7 +23,7 @@ from foundation.errors import (
     Unavailable,
 )
 from foundation.ids import uuid7
-from gateway.capture import Spool
+from gateway.capture import Spool, encode
 from gateway.http import (
     Receive,
     Scope,
@@ -54,6 +53,9 @@ MAX_BODY = 16 * 1024 * 1024
 MAX_ROWS = 10_000
 INLINE_BYTES = 64 * 1024
 """Larger bodies are parsed and checked in a thread, so that they do not hold up small ones."""
+
+INLINE_ROWS = 500
+"""The records of larger requests are written down in a thread, for the same reason."""
 
 MAX_IN_FLIGHT = 1024
 TIMEOUT_SECONDS = 60.0
@@ -162,52 +164,27 @@ class Predictions:
         begin = time.perf_counter()
         route, answer = await self._ask(project, route, rows)
         milliseconds = round((time.perf_counter() - begin) * 1000, 3)
-        predictions = answer.get("predictions")
-        if not isinstance(predictions, list) or len(predictions) != len(rows):
+        predictions, probabilities = answer.get("predictions"), answer.get("probabilities")
+        if not all(
+            isinstance(part, list) and len(part) == len(rows) for part in (predictions, probabilities or rows)
+        ):
             raise Unavailable(
                 "deployments.bad_answer",
                 f"The model {route.model} gave an answer that does not fit the {len(rows)} records sent.",
             )
-        ids = [uuid7() for _ in rows]
-        probabilities = answer.get("probabilities")
-        self._capture(route, rows, ids, predictions, probabilities, milliseconds, request_id(scope))
+        asked = request_id(scope)
+        if len(rows) > INLINE_ROWS:
+            ids, lines = await asyncio.to_thread(record_lines, rows, answer, milliseconds, asked)
+        else:
+            ids, lines = record_lines(rows, answer, milliseconds, asked)
+        self.record.append(route, lines)
         result: dict[str, Any] = {"predictions": predictions}
         if probabilities is not None:
             result["probabilities"] = probabilities
             result["classes"] = list(route.signature.classes)
-        result["inference_ids"] = [str(inference) for inference in ids]
+        result["inference_ids"] = ids
         result["model"] = route.model
         await send_json(send, 200, result)
-
-    def _capture(
-        self,
-        route: Route,
-        rows: list[list[Any]],
-        ids: list[UUID],
-        predictions: list[Any],
-        probabilities: list[Any] | None,
-        milliseconds: float,
-        request: str,
-    ) -> None:
-        stamps: dict[int, str] = {}
-        lines: list[dict[str, Any]] = []
-        for index, row in enumerate(rows):
-            moment = (
-                ids[index].int >> 80
-            )  # the time of an inference is the time in its id, to the millisecond
-            stamp = stamps.get(moment) or stamps.setdefault(moment, rfc3339(moment))
-            line = {
-                "id": str(ids[index]),
-                "t": stamp,
-                "x": row,
-                "y": predictions[index],
-                "ms": milliseconds,
-                "q": request,
-            }
-            if probabilities is not None:
-                line["p"] = probabilities[index]
-            lines.append(line)
-        self.record(route, lines)
 
     async def _ask(
         self, project: ProjectRef, route: Route, rows: list[list[Any]]
@@ -284,6 +261,31 @@ class Predictions:
                     await self._upstreams.pop(socket).session.close()
             except Exception:
                 logger.exception("housekeeping of predictions failed")
+
+
+def record_lines(
+    rows: list[list[Any]], answer: dict[str, Any], milliseconds: float, request: str
+) -> tuple[list[str], bytes]:
+    """The inference ids of a request and its lines for the spool, one a row."""
+    ids = [uuid7() for _ in rows]
+    predictions, probabilities = answer["predictions"], answer.get("probabilities")
+    stamps: dict[int, str] = {}
+    lines: list[dict[str, Any]] = []
+    for index, row in enumerate(rows):
+        moment = ids[index].int >> 80  # the time of an inference is the time in its id, to the millisecond
+        stamp = stamps.get(moment) or stamps.setdefault(moment, rfc3339(moment))
+        line = {
+            "id": str(ids[index]),
+            "t": stamp,
+            "x": row,
+            "y": predictions[index],
+            "ms": milliseconds,
+            "q": request,
+        }
+        if probabilities is not None:
+            line["p"] = probabilities[index]
+        lines.append(line)
+    return [line["id"] for line in lines], encode(lines)
 
 
 def rfc3339(milliseconds: int) -> str:
