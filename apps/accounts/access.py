@@ -156,6 +156,16 @@ def visible_projects(actor: Actor) -> Any:
     return found.filter(pk=actor.project_id) if actor.project_id else found
 
 
+def trashed_projects(actor: Actor) -> Any:
+    """Projects in the trash that the actor may restore: those of the teams that are the actor's own."""
+    if actor.user is None:
+        return Project.objects.none()
+    found = Project.objects.trashed().of_user(actor.user)
+    if not actor.user.is_superuser:
+        found = found.filter(team__memberships__user=actor.user, team__memberships__role=Role.OWNER)
+    return found.filter(pk=actor.project_id) if actor.project_id else found
+
+
 def visible_teams(actor: Actor) -> Any:
     """Teams the actor belongs to (all for a superuser), as a queryset."""
     if actor.user is None or actor.project_id is not None:

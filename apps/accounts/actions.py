@@ -88,6 +88,29 @@ def create_team(*, actor: Actor, slug: str, name: str, description: str = "") ->
 
 
 @transaction.atomic
+def update_team(*, actor: Actor, team: Team, name: str | None = None, description: str | None = None) -> Team:
+    """Rename or describe; what is None stays, and the slug never changes. Raises Invalid."""
+    changed: dict[str, Any] = {}
+    if name is not None:
+        changed["name"] = _title(name)
+    if description is not None:
+        changed["description"] = check_text(description, field="description")
+    for key, value in changed.items():
+        setattr(team, key, value)
+    team.save()
+    record_audit(
+        actor=actor,
+        team=team,
+        action="team.update",
+        subject_kind="team",
+        subject_id=team.pk,
+        subject_title=team.slug,
+        detail=changed,
+    )
+    return team
+
+
+@transaction.atomic
 def set_member(*, actor: Actor, team: Team, username: str, role: str) -> Membership:
     """Add a member or change a role. Raises NotFound for an unknown user, Conflict when the last owner would go."""
     if role not in Role.values:

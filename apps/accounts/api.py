@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -16,13 +16,14 @@ from apps.accounts.access import (
     get_visible_project,
     get_visible_team,
     require_user,
+    trashed_projects,
     visible_projects,
     visible_teams,
 )
 from apps.accounts.api_base import ProjectAPIView, ProjectViewSet, StudioAPIView
 from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, Team
 from apps.accounts.states import Role, Scope
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
 from foundation.clock import iso
 from foundation.errors import NotFound
 from foundation.pagination import KeysetPagination
@@ -37,6 +38,13 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
         model = Team
         fields = ["id", "slug", "name", "description", "created_at"]
         read_only_fields = ["id", "created_at"]
+
+
+class TeamChange(serializers.Serializer[Any]):
+    """What can be changed of a team."""
+
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False, allow_blank=True)
 
 
 class MemberSerializer(serializers.ModelSerializer[Membership]):
@@ -180,6 +188,13 @@ def paged(view: Any, queryset: Any, serializer_class: Any, **context: Any) -> Re
     return paginator.get_paginated_response(serializer_class(items, many=True, context=context).data)
 
 
+SEARCH = OpenApiParameter("q", str, description="Part of the name")
+
+
+def _etag(row: Team | Project) -> str:
+    return etag_of(row.pk, iso(row.updated_at))
+
+
 class MeView(StudioAPIView):
     """Who the caller is."""
 
@@ -193,15 +208,15 @@ class TeamsView(StudioAPIView):
 
     order_fields = ("created_at", "slug", "name")
 
-    @extend_schema(operation_id="teams_list", responses=TeamSerializer(many=True))
+    @extend_schema(operation_id="teams_list", parameters=[SEARCH], responses=TeamSerializer(many=True))
     def get(self, request: Any) -> Response:
-        return paged(self, visible_teams(self.actor).distinct(), TeamSerializer)
+        found = queries.search(visible_teams(self.actor).distinct(), request.query_params.get("q", ""))
+        return paged(self, found, TeamSerializer)
 
     @extend_schema(operation_id="teams_create", request=TeamSerializer, responses={201: TeamSerializer})
     def post(self, request: Any) -> Response:
         data = checked(_TeamCreate, request)
-        team = actions.create_team(actor=self.actor, **data)
-        return Response(TeamSerializer(team).data, status=201)
+        return _team_response(actions.create_team(actor=self.actor, **data), status=201)
 
 
 class _TeamCreate(serializers.Serializer[Any]):
@@ -210,12 +225,23 @@ class _TeamCreate(serializers.Serializer[Any]):
     description = serializers.CharField(required=False, default="", allow_blank=True)
 
 
+def _team_response(team: Team, status: int = 200) -> Response:
+    return Response(TeamSerializer(team).data, status=status, headers={"ETag": _etag(team)})
+
+
 class TeamView(StudioAPIView):
     """One team."""
 
     @extend_schema(operation_id="teams_get", responses=TeamSerializer)
     def get(self, request: Any, team: str) -> Response:
-        return Response(TeamSerializer(get_visible_team(self.actor, team)).data)
+        return _team_response(get_visible_team(self.actor, team))
+
+    @extend_schema(operation_id="teams_update", request=TeamChange, responses=TeamSerializer)
+    def patch(self, request: Any, team: str) -> Response:
+        found = get_editable_team(self.actor, team)
+        changes = checked(TeamChange, request)
+        with unchanged(request, found, _etag):
+            return _team_response(actions.update_team(actor=self.actor, team=found, **changes))
 
 
 class MembersView(StudioAPIView):
@@ -224,10 +250,12 @@ class MembersView(StudioAPIView):
     order_fields = ("created_at",)
     default_order = ("created_at",)
 
-    @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))
+    @extend_schema(operation_id="members_list", parameters=[SEARCH], responses=MemberSerializer(many=True))
     def get(self, request: Any, team: str) -> Response:
         found = get_visible_team(self.actor, team)
-        return paged(self, found.memberships.select_related("user"), MemberSerializer)
+        members = found.memberships.select_related("user")
+        q = request.query_params.get("q", "").replace("\x00", "")
+        return paged(self, members.filter(user__username__icontains=q) if q else members, MemberSerializer)
 
     @extend_schema(operation_id="members_set", request=MemberChange, responses={201: MemberSerializer})
     def post(self, request: Any, team: str) -> Response:
@@ -249,12 +277,14 @@ class MemberView(StudioAPIView):
 class TeamTokensView(StudioAPIView):
     """The caller's own tokens; owners see the tokens of all members that reach the team."""
 
-    order_fields = ("created_at", "last_used_at")
+    order_fields = ("created_at", "name")
 
-    @extend_schema(operation_id="tokens_list", responses=TokenSerializer(many=True))
+    @extend_schema(operation_id="tokens_list", parameters=[SEARCH], responses=TokenSerializer(many=True))
     def get(self, request: Any, team: str) -> Response:
         found = get_visible_team(self.actor, team)
-        return paged(self, queries.team_tokens(self.actor, found), TokenSerializer)
+        tokens = queries.team_tokens(self.actor, found)
+        q = request.query_params.get("q", "").replace("\x00", "")
+        return paged(self, tokens.filter(name__icontains=q) if q else tokens, TokenSerializer)
 
     @extend_schema(operation_id="tokens_create", request=TokenCreate, responses={201: TokenCreated})
     def post(self, request: Any, team: str) -> Response:
@@ -287,7 +317,18 @@ class TeamAuditView(StudioAPIView):
     order_fields = ("at",)
     default_order = ("-at",)
 
-    @extend_schema(operation_id="audit_list", responses=AuditSerializer(many=True))
+    @extend_schema(
+        operation_id="audit_list",
+        parameters=[
+            OpenApiParameter("project", str, description="A project's slug"),
+            OpenApiParameter(
+                "action", str, description="How the action begins, as dataset or dataset.create"
+            ),
+            OpenApiParameter("actor", str, description="A user name"),
+            OpenApiParameter("q", str, description="Part of the object's title"),
+        ],
+        responses=AuditSerializer(many=True),
+    )
     def get(self, request: Any, team: str) -> Response:
         found = queries.auditable_team(self.actor, team)
         return paged(self, queries.audit_of_team(found, request.query_params), AuditSerializer)
@@ -298,9 +339,18 @@ class ProjectsView(StudioAPIView):
 
     order_fields = ("created_at", "slug", "name")
 
-    @extend_schema(operation_id="projects_list", responses=ProjectSerializer(many=True))
+    @extend_schema(
+        operation_id="projects_list",
+        parameters=[
+            SEARCH,
+            OpenApiParameter("trashed", str, enum=["true"], description="Those in the trash that you own"),
+        ],
+        responses=ProjectSerializer(many=True),
+    )
     def get(self, request: Any) -> Response:
-        found = queries.search_projects(visible_projects(self.actor), request.query_params.get("q", ""))
+        asked = request.query_params
+        visible = trashed_projects if asked.get("trashed") == "true" else visible_projects
+        found = queries.search(visible(self.actor).select_related("team").distinct(), asked.get("q", ""))
         return paged(self, found, ProjectSerializer)
 
     @extend_schema(operation_id="projects_create", request=ProjectCreate, responses={201: ProjectSerializer})
@@ -314,7 +364,7 @@ class ProjectsView(StudioAPIView):
 
 def _project_response(project: Project, status: int = 200) -> Response:
     response = Response(ProjectSerializer(project).data, status=status)
-    response["ETag"] = etag_of(project.pk, iso(project.updated_at))
+    response["ETag"] = _etag(project)
     return response
 
 
@@ -328,10 +378,9 @@ class ProjectView(StudioAPIView):
     @extend_schema(operation_id="projects_update", request=ProjectChange, responses=ProjectSerializer)
     def patch(self, request: Any, project: str) -> Response:
         found = get_editable_project(self.actor, project, role=Role.MAINTAINER)
-        check_if_match(request, etag_of(found.pk, iso(found.updated_at)))
-        return _project_response(
-            actions.update_project(actor=self.actor, project=found, **checked(ProjectChange, request))
-        )
+        changes = checked(ProjectChange, request)
+        with unchanged(request, found, _etag):
+            return _project_response(actions.update_project(actor=self.actor, project=found, **changes))
 
     @extend_schema(operation_id="projects_trash", responses={204: None})
     def delete(self, request: Any, project: str) -> Response:

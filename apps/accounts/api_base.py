@@ -8,6 +8,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from apps.accounts import openapi as openapi  # its schemes are known once it is imported
 from apps.accounts.access import Actor, get_editable_project, get_visible_project
 from apps.accounts.models import Project
 from apps.accounts.states import Role

@@ -37,11 +37,10 @@ def describe_actor(actor: Actor) -> dict[str, Any]:
     }
 
 
-def search_projects(projects: QuerySet[Project], text: str) -> QuerySet[Project]:
-    """Projects whose slug or name contains the text."""
-    found = projects.select_related("team").distinct()
+def search(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Projects or teams whose slug or name contains the text."""
     text = text.strip().replace("\x00", "")
-    return found.filter(Q(slug__icontains=text) | Q(name__icontains=text)) if text else found
+    return rows.filter(Q(slug__icontains=text) | Q(name__icontains=text)) if text else rows
 
 
 def own_tokens(user: User) -> QuerySet[ApiToken]:

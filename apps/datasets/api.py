@@ -24,20 +24,14 @@ from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.presenting import dataset_json, profile_json, version_json
 from apps.datasets.sandbox.options import OFFERED
 from apps.datasets.uploads import staged_file
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
 from foundation.clock import iso
 from foundation.errors import Conflict, Invalid
 from foundation.pagination import KeysetPagination
 
 NAME = r"datasets/(?P<name>[^/]+)"
 VERSION = rf"{NAME}/versions/(?P<number>[^/]+)"
-LIST_PARAMETERS = [
-    OpenApiParameter("q", str, description="Part of the name or description"),
-    OpenApiParameter("trashed", bool, description="true: those in the trash"),
-    OpenApiParameter("limit", int, description="1 to 500"),
-    OpenApiParameter("cursor", str, description="From the answer's next"),
-    OpenApiParameter("order_by", str, description="name, created_at or updated_at, with '-' for descending"),
-]
+TRASHED = OpenApiParameter("trashed", bool, description="true: those in the trash")
 
 
 def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
@@ -80,7 +74,9 @@ class DatasetsView(ProjectAPIView):
     default_order = ("-created_at",)
 
     @extend_schema(
-        operation_id="datasets_list", parameters=LIST_PARAMETERS, responses=schemas.DatasetOut(many=True)
+        operation_id="datasets_list",
+        parameters=[OpenApiParameter("q", str, description="Part of the name or description"), TRASHED],
+        responses=schemas.DatasetOut(many=True),
     )
     def get(self, request: Any, project: str) -> Response:
         asked = request.query_params
@@ -120,9 +116,9 @@ class DatasetView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, name: str) -> Response:
         dataset = get_editable_dataset(self.actor, self.project, name)
-        check_if_match(request, _etag(dataset))
         changes = _body(request, ("name", "description"))
-        return _dataset(actions.update_dataset(actor=self.actor, dataset=dataset, **changes))
+        with unchanged(request, dataset, _etag):
+            return _dataset(actions.update_dataset(actor=self.actor, dataset=dataset, **changes))
 
     @extend_schema(operation_id="datasets_trash", responses={204: None})
     def delete(self, request: Any, project: str, name: str) -> Response:
@@ -157,7 +153,9 @@ class VersionsView(ProjectAPIView):
     order_fields = ("number", "created_at")
     default_order = ("-number",)
 
-    @extend_schema(operation_id="dataset_versions_list", responses=schemas.VersionOut(many=True))
+    @extend_schema(
+        operation_id="dataset_versions_list", parameters=[TRASHED], responses=schemas.VersionOut(many=True)
+    )
     def get(self, request: Any, project: str, name: str) -> Response:
         dataset = get_visible_dataset(self.actor, self.project, name)
         found = queries.versions_of(dataset, trashed=request.query_params.get("trashed") == "true")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.datasets.sandbox.options import OFFERED
@@ -19,12 +20,14 @@ class Options(serializers.Serializer[Any]):
     sheet = serializers.CharField(required=False, help_text="Name of a worksheet (Excel).")
 
 
+@extend_schema_serializer(component_name="DatasetVersionCreate")
 class VersionCreate(Options):
     """A file for the next version: CSV, TSV, JSON lines, Parquet or Excel, each also gzipped."""
 
     file = serializers.FileField()
 
 
+@extend_schema_serializer(component_name="DatasetCreate")
 class DatasetCreate(VersionCreate):
     """A new dataset with its first version."""
 
@@ -49,6 +52,7 @@ class Column(serializers.Serializer[Any]):
     nullable = serializers.BooleanField()
 
 
+@extend_schema_serializer(component_name="DatasetVersionError")
 class VersionError(serializers.Serializer[Any]):
     """Why a version failed."""
 
@@ -57,6 +61,7 @@ class VersionError(serializers.Serializer[Any]):
     detail = serializers.DictField()
 
 
+@extend_schema_serializer(component_name="DatasetVersion")
 class VersionOut(serializers.Serializer[Any]):
     """A dataset version."""
 
@@ -81,6 +86,7 @@ class VersionOut(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
+@extend_schema_serializer(component_name="Dataset")
 class DatasetOut(serializers.Serializer[Any]):
     """A dataset."""
 

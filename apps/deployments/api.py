@@ -18,16 +18,9 @@ from apps.deployments.access import get_deployment, get_event_import, get_trashe
 from apps.deployments.logs import read_log
 from apps.deployments.models import Deployment
 from apps.deployments.states import DeploymentState
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
 from foundation.errors import Invalid, NotFound
-from foundation.pagination import MAX_LIMIT, KeysetPagination
-
-
-def _limit(request: Any, default: int = 50) -> int:
-    raw = request.query_params.get("limit", str(default))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= MAX_LIMIT:
-        raise Invalid("list.limit", f"limit is a whole number from 1 to {MAX_LIMIT}.", {"limit": raw[:40]})
-    return int(raw)
+from foundation.pagination import KeysetPagination, bad_cursor, limit_of, link_to
 
 
 def _moment(request: Any, field: str) -> datetime.datetime | None:
@@ -67,10 +60,20 @@ def _body(request: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
     return {name: data[name] for name in allowed if name in data}
 
 
+def _etag(deployment: Deployment) -> str:
+    return etag_of(deployment.pk, deployment.updated_at)
+
+
+def _paged(view: Any, request: Any, rows: Any, show: Any) -> Response:
+    pages = KeysetPagination()
+    found = pages.paginate_queryset(rows, request, view=view) or []
+    return pages.get_paginated_response([show(row) for row in found])
+
+
 def _answer(deployment: Deployment, *, status: int = 200) -> Response:
     newest = deployment.revisions.first()
     body = schemas.deployment_json(deployment, job=newest.job_id if newest else None)
-    return Response(body, status=status, headers={"ETag": etag_of(deployment.pk, deployment.updated_at)})
+    return Response(body, status=status, headers={"ETag": _etag(deployment)})
 
 
 class DeploymentsView(ProjectAPIView):
@@ -86,23 +89,21 @@ class DeploymentsView(ProjectAPIView):
             OpenApiParameter("q", str, description="Part of the name or the model"),
             OpenApiParameter("state", str, enum=DeploymentState.values),
             OpenApiParameter("trashed", str, description="true: those in the trash"),
-            OpenApiParameter("order_by", str, description="name, created_at or state; '-' for descending"),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str),
         ],
         responses=schemas.DeploymentShape(many=True),
     )
     def get(self, request: Any, project: str) -> Response:
         asked = request.query_params
+        state = asked.get("state", "")
+        if state and state not in DeploymentState.values:
+            raise Invalid("list.state", f"state is one of {', '.join(DeploymentState.values)}.")
         rows = queries.deployments_of(
             self.project,
             q=asked.get("q", ""),
-            state=asked.get("state", ""),
+            state=state,
             trashed=asked.get("trashed") == "true",
         )
-        pages = KeysetPagination()
-        found = pages.paginate_queryset(rows, request, view=self) or []
-        return pages.get_paginated_response([schemas.deployment_json(row) for row in found])
+        return _paged(self, request, rows, schemas.deployment_json)
 
     @extend_schema(
         operation_id="deployments_create",
@@ -129,9 +130,9 @@ class DeploymentView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, name: str) -> Response:
         found = get_deployment(self.project, name)
-        check_if_match(request, etag_of(found.pk, found.updated_at))
         changes = _body(request, ("name", "description", "model"))
-        updated = actions.change_deployment(actor=self.actor, deployment=found, **changes)
+        with unchanged(request, found, _etag):
+            updated = actions.change_deployment(actor=self.actor, deployment=found, **changes)
         return _answer(updated)
 
     @extend_schema(operation_id="deployments_delete", responses={204: None})
@@ -159,10 +160,14 @@ class DeploymentVerbView(ProjectAPIView):
 class RevisionsView(ProjectAPIView):
     """The revisions of a deployment, newest first."""
 
+    order_fields = ("number", "created_at")
+    default_order = ("-number",)
+
     @extend_schema(operation_id="deployments_revisions", responses=schemas.RevisionShape(many=True))
     def get(self, request: Any, project: str, name: str) -> Response:
-        rows = get_deployment(self.project, name).revisions.all()[:MAX_LIMIT]
-        return Response({"results": [schemas.revision_json(row) for row in rows], "next": None})
+        return _paged(
+            self, request, get_deployment(self.project, name).revisions.all(), schemas.revision_json
+        )
 
 
 class LogsView(ProjectAPIView):
@@ -188,13 +193,13 @@ class LogsView(ProjectAPIView):
 class InferencesView(ProjectAPIView):
     """Recorded inferences, newest first."""
 
+    order_fields = ()
+
     @extend_schema(
         operation_id="deployments_inferences",
         parameters=[
             OpenApiParameter("start", str, description="Not before this time"),
             OpenApiParameter("end", str, description="Before this time"),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str, description="From the answer's next"),
         ],
         responses=schemas.InferenceShape(many=True),
     )
@@ -204,19 +209,15 @@ class InferencesView(ProjectAPIView):
         try:
             cursor = UUID(raw) if raw else None
         except ValueError:
-            raise Invalid("list.cursor", "This cursor is not one that the list has given out.") from None
+            raise bad_cursor() from None
         page = queries.list_inferences(
             found,
-            limit=_limit(request),
+            limit=limit_of(request),
             before=cursor,
             start=_moment(request, "start"),
             end=_moment(request, "end"),
         )
-        following = None
-        if page.next:
-            again = request._request.GET.copy()
-            again["cursor"] = page.next
-            following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
+        following = link_to(request, str(page.next)) if page.next else None
         return Response({"results": [schemas.inference_json(i) for i in page.items], "next": following})
 
 
@@ -250,12 +251,12 @@ class LabelsView(ProjectAPIView):
 class EventsView(ProjectAPIView):
     """Past inferences from elsewhere: the imports, and a new one by a file."""
 
+    order_fields = ("created_at",)
+
     @extend_schema(operation_id="deployments_imports", responses=schemas.ImportShape(many=True))
     def get(self, request: Any, project: str, name: str) -> Response:
         found = get_deployment(self.project, name)
-        return Response(
-            {"results": [schemas.import_json(r) for r in queries.imports_of(found)], "next": None}
-        )
+        return _paged(self, request, found.imports.all(), schemas.import_json)
 
     @extend_schema(
         operation_id="deployments_import",

@@ -17,25 +17,18 @@ from apps.experiments.access import (
     get_visible_experiment,
     get_visible_run,
 )
+from apps.experiments.models import Experiment, Run
 from apps.experiments.presenting import experiment_json, run_json
 from apps.experiments.spec import parse_spec
 from apps.jobs.api import LogSerializer, whole_number
 from apps.jobs.logs import read_log
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
+from foundation.clock import iso
 from foundation.errors import Invalid, NotFound
-from foundation.pagination import MAX_LIMIT
+from foundation.pagination import KeysetPagination, Listing, bad_cursor, limit_of, link_to
 
 RUN = r"runs/(?P<run>[^/]+)"
 EXPERIMENT = r"experiments/(?P<experiment>[^/]+)"
-
-
-def _limit(request: Any, default: int = 50, most: int = MAX_LIMIT) -> int:
-    raw = request.query_params.get("limit")
-    if raw is None:
-        return default
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= most:
-        raise Invalid("list.limit", f"limit is a whole number from 1 to {most}.", {"limit": raw[:40]})
-    return int(raw)
 
 
 def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
@@ -52,6 +45,14 @@ def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
     return {name: data[name] for name in allowed if name in data}
 
 
+def _run_etag(run: Run) -> str:
+    return etag_of(run.hex, iso(run.updated_at))
+
+
+def _experiment_etag(experiment: Experiment) -> str:
+    return etag_of(experiment.mlflow_id, iso(experiment.updated_at))
+
+
 def _answer(body: dict[str, Any], *, status: int = 200) -> Response:
     return Response(body, status=status, headers={"ETag": etag_of(body["id"], body["updated_at"])})
 
@@ -59,13 +60,18 @@ def _answer(body: dict[str, Any], *, status: int = 200) -> Response:
 class AlgorithmsView(ProjectAPIView):
     """The built-in algorithms with their parameter schemas."""
 
+    order_fields = ()
+
     @extend_schema(operation_id="algorithms_list", responses=schemas.Algorithm(many=True))
     def get(self, request: Any, project: str) -> Response:
-        return Response({"results": [a.as_json() for a in algorithms.available()], "next": None})
+        listing = Listing(algorithms.available(), key=lambda a: a.name)
+        return listing.answer(request, lambda a: a.as_json())
 
 
 class RunsView(ProjectAPIView):
     """The runs of a project."""
+
+    order_fields = ("created_at", "name", "state")
 
     @extend_schema(
         operation_id="runs_list",
@@ -81,8 +87,6 @@ class RunsView(ProjectAPIView):
                 ("q", "Part of the name"),
                 ("state", "queued, running, succeeded, failed or cancelled"),
                 ("trashed", "true: those in the trash"),
-                ("limit", "1 to 500"),
-                ("cursor", "From the answer's next"),
             )
         ],
         responses=schemas.Run(many=True),
@@ -90,22 +94,23 @@ class RunsView(ProjectAPIView):
     def get(self, request: Any, project: str) -> Response:
         asked = request.query_params
         key = asked.get("experiment")
-        page = queries.find_runs(
-            self.project,
-            experiment=get_visible_experiment(self.actor, self.project, key) if key else None,
-            filter=asked.get("filter", ""),
-            order_by=asked.get("order_by", "-created_at"),
-            q=asked.get("q", ""),
-            state=asked.get("state", ""),
-            limit=_limit(request),
-            cursor=asked.get("cursor"),
-            trashed=asked.get("trashed") == "true",
-        )
-        following = None
-        if page.next:
-            again = request._request.GET.copy()
-            again["cursor"] = page.next
-            following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
+        try:
+            page = queries.find_runs(
+                self.project,
+                experiment=get_visible_experiment(self.actor, self.project, key) if key else None,
+                filter=asked.get("filter", ""),
+                order_by=asked.get("order_by", "-created_at"),
+                q=asked.get("q", ""),
+                state=asked.get("state", ""),
+                limit=limit_of(request),
+                cursor=asked.get("cursor"),
+                trashed=asked.get("trashed") == "true",
+            )
+        except Invalid as error:
+            if error.code == "tracking.cursor":
+                raise bad_cursor() from error
+            raise
+        following = link_to(request, page.next) if page.next else None
         return Response({"results": [run_json(row) for row in page.rows], "next": following})
 
     @extend_schema(operation_id="runs_create", request=schemas.RunCreate, responses={201: schemas.Run})
@@ -126,14 +131,13 @@ class RunView(ProjectAPIView):
     @extend_schema(operation_id="runs_update", request=schemas.RunChange, responses=schemas.Run)
     def patch(self, request: Any, project: str, run: str) -> Response:
         found = get_editable_run(self.actor, self.project, run)
-        present = run_json(queries.row_of(found))
-        check_if_match(request, etag_of(present["id"], present["updated_at"]))
         changes = _body(request, ("name", "description", "tags"))
         if "tags" in changes and not isinstance(changes["tags"], dict):
             raise Invalid(
                 "run.bad_field", 'The tags must be an object such as {"team": "a"}.', {"field": "tags"}
             )
-        updated = actions.update_run(actor=self.actor, run=found, **changes)
+        with unchanged(request, found, _run_etag):
+            updated = actions.update_run(actor=self.actor, run=found, **changes)
         return _answer(run_json(queries.row_of(updated), full=True))
 
     @extend_schema(operation_id="runs_delete", responses={204: None})
@@ -220,17 +224,20 @@ class RunLogsView(ProjectAPIView):
 class RunArtifactsView(ProjectAPIView):
     """What lies in a folder (?path=) of a run's artifacts."""
 
+    order_fields = ()
+
     @extend_schema(
         operation_id="runs_artifacts",
         parameters=[OpenApiParameter("path", OpenApiTypes.STR, description="Folder; empty: the top")],
-        responses=OpenApiTypes.OBJECT,
+        responses=schemas.ArtifactEntry(many=True),
     )
     def get(self, request: Any, project: str, run: str) -> Response:
         found = get_visible_run(self.actor, self.project, run)
         path = request.query_params.get("path", "").strip("/")
         files = artifacts.list_artifacts(found, path)
-        shown = [{"path": a.path, "is_folder": a.is_folder, "size": a.size} for a in files]
-        return Response({"results": shown, "next": None})
+        return Listing(files, key=lambda a: a.path).answer(
+            request, lambda a: {"path": a.path, "is_folder": a.is_folder, "size": a.size}
+        )
 
 
 class RunArtifactView(ProjectAPIView):
@@ -246,20 +253,23 @@ class RunArtifactView(ProjectAPIView):
 class ExperimentsView(ProjectAPIView):
     """The experiments of a project."""
 
+    order_fields = ("active_at", "created_at", "name")
+    default_order = ("-active_at",)
+
     @extend_schema(
         operation_id="experiments_list",
         parameters=[OpenApiParameter("q", OpenApiTypes.STR), OpenApiParameter("trashed", OpenApiTypes.STR)],
         responses=schemas.Experiment(many=True),
     )
     def get(self, request: Any, project: str) -> Response:
-        found = queries.experiments_of(
+        found = queries.counted_experiments(
             self.project,
             q=request.query_params.get("q", ""),
             trashed=request.query_params.get("trashed") == "true",
         )
-        return Response(
-            {"results": [experiment_json(s) for s in found[: _limit(request, 500)]], "next": None}
-        )
+        pages = KeysetPagination()
+        rows = pages.paginate_queryset(found, request, view=self) or []
+        return pages.get_paginated_response([experiment_json(queries.as_summary(row)) for row in rows])
 
     @extend_schema(
         operation_id="experiments_create",
@@ -290,10 +300,9 @@ class ExperimentView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, experiment: str) -> Response:
         found = get_editable_experiment(self.actor, self.project, experiment)
-        present = experiment_json(queries.summary_of(found))
-        check_if_match(request, etag_of(present["id"], present["updated_at"]))
         changes = _body(request, ("name", "description"))
-        updated = actions.update_experiment(actor=self.actor, experiment=found, **changes)
+        with unchanged(request, found, _experiment_etag):
+            updated = actions.update_experiment(actor=self.actor, experiment=found, **changes)
         return _answer(experiment_json(queries.summary_of(updated)))
 
     @extend_schema(operation_id="experiments_delete", responses={204: None})

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from adapters.tracking import MetricPoint, RunData, get_tracking
 from apps.accounts.models import Project
@@ -201,21 +202,31 @@ class ExperimentSummary:
     newest: datetime | None
 
 
-def experiments_of(project: Project, *, q: str = "", trashed: bool = False) -> list[ExperimentSummary]:
-    """The project's experiments, those with the newest runs first."""
+def counted_experiments(project: Project, *, q: str = "", trashed: bool = False) -> QuerySet[Any]:
+    """The project's experiments with n_runs, n_live, newest, and active_at: their newest run's or own time."""
     mirror_experiments(project)
     found = Experiment.objects.filter(project=project, deleted_at__isnull=not trashed)
     if q:
         found = found.filter(name__icontains=q.replace("\x00", ""))
     alive = Q(runs__deleted_at__isnull=True)
     working = Q(runs__job__state__in=LIVE) | Q(runs__job__isnull=True, runs__client_state__in=LIVE)
-    counted = found.annotate(
+    return found.annotate(
         n_runs=Count("runs", filter=alive, distinct=True),
         n_live=Count("runs", filter=alive & working, distinct=True),
         newest=Max("runs__created_at", filter=alive),
+        active_at=Coalesce(Max("runs__created_at", filter=alive), F("created_at")),
     )
-    summaries = [ExperimentSummary(e, e.n_runs, e.n_live, e.newest) for e in counted]
-    return sorted(summaries, key=lambda s: s.newest or s.experiment.created_at, reverse=True)
+
+
+def as_summary(experiment: Any) -> ExperimentSummary:
+    """A row of counted_experiments."""
+    return ExperimentSummary(experiment, experiment.n_runs, experiment.n_live, experiment.newest)
+
+
+def experiments_of(project: Project, *, q: str = "", trashed: bool = False) -> list[ExperimentSummary]:
+    """The project's experiments, those with the newest runs first."""
+    rows = counted_experiments(project, q=q, trashed=trashed).order_by("-active_at", "-pk")
+    return [as_summary(row) for row in rows]
 
 
 def metric_points(run: Run, key: str, points: int = 1000) -> list[MetricPoint]:

@@ -102,6 +102,14 @@ class Run(serializers.Serializer[Any]):
     deleted_at = serializers.DateTimeField(allow_null=True)
 
 
+class ArtifactEntry(serializers.Serializer[Any]):
+    """A file or folder of a run. size: bytes, null for a folder."""
+
+    path = serializers.CharField()
+    is_folder = serializers.BooleanField()
+    size = serializers.IntegerField(allow_null=True)
+
+
 class ExperimentChange(serializers.Serializer[Any]):
     """What an experiment is called and what it is for."""
 

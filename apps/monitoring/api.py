@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
 from apps.accounts.api import ProjectAPIView, checked, paged
@@ -22,7 +22,7 @@ from apps.monitoring.schemas import (
     ReportSerializer,
 )
 from apps.monitoring.states import AlertState, ReportState
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
 from foundation.errors import Invalid
 
 
@@ -30,6 +30,10 @@ def _shown(monitor: Monitor) -> dict[str, Any]:
     """The monitor as the API shows it, read anew with its state."""
     found = queries.monitors_of(monitor.project, trashed=monitor.deleted_at is not None).get(pk=monitor.pk)
     return dict(MonitorSerializer(found).data)
+
+
+def _etag(monitor: Monitor) -> str:
+    return etag_of(monitor.pk, monitor.updated_at)
 
 
 def _state(given: str, allowed: Any, what: str) -> str:
@@ -43,10 +47,19 @@ class MonitorsView(ProjectAPIView):
 
     order_fields = ("created_at", "name", "updated_at")
 
-    @extend_schema(operation_id="monitors_list", responses=MonitorSerializer(many=True))
+    @extend_schema(
+        operation_id="monitors_list",
+        parameters=[
+            OpenApiParameter("q", str, description="Part of the name"),
+            OpenApiParameter("trashed", str, enum=["true"], description="Those in the trash"),
+        ],
+        responses=MonitorSerializer(many=True),
+    )
     def get(self, request: Any, **kwargs: Any) -> Response:
+        asked = request.query_params
+        trashed = asked.get("trashed") == "true"
         return paged(
-            self, queries.monitors_of(self.project, q=request.query_params.get("q", "")), MonitorSerializer
+            self, queries.monitors_of(self.project, q=asked.get("q", ""), trashed=trashed), MonitorSerializer
         )
 
     @extend_schema(operation_id="monitors_create", request=MonitorCreate, responses={201: MonitorSerializer})
@@ -63,15 +76,15 @@ class MonitorView(ProjectAPIView):
     @extend_schema(operation_id="monitors_get", responses=MonitorSerializer)
     def get(self, request: Any, name: str, **kwargs: Any) -> Response:
         monitor = get_monitor(self.project, name)
-        return Response(_shown(monitor), headers={"ETag": etag_of(monitor.pk, monitor.updated_at)})
+        return Response(_shown(monitor), headers={"ETag": _etag(monitor)})
 
     @extend_schema(operation_id="monitors_change", request=MonitorChange, responses=MonitorSerializer)
     def patch(self, request: Any, name: str, **kwargs: Any) -> Response:
         monitor = get_monitor(self.project, name)
-        check_if_match(request, etag_of(monitor.pk, monitor.updated_at))
         changes = checked(MonitorChange, request)
-        monitor = actions.update_monitor(actor=self.actor, monitor=monitor, changes=changes)
-        return Response(_shown(monitor), headers={"ETag": etag_of(monitor.pk, monitor.updated_at)})
+        with unchanged(request, monitor, _etag):
+            monitor = actions.update_monitor(actor=self.actor, monitor=monitor, changes=changes)
+        return Response(_shown(monitor), headers={"ETag": _etag(monitor)})
 
     @extend_schema(operation_id="monitors_trash", responses={204: None})
     def delete(self, request: Any, name: str, **kwargs: Any) -> Response:
@@ -91,7 +104,13 @@ class MonitorRestoreView(ProjectAPIView):
 class ReportsView(ProjectAPIView):
     """The reports of a monitor."""
 
-    @extend_schema(operation_id="monitor_reports_list", responses=ReportSerializer(many=True))
+    order_fields = ("created_at", "start")
+
+    @extend_schema(
+        operation_id="monitor_reports_list",
+        parameters=[OpenApiParameter("state", str, enum=ReportState.values)],
+        responses=ReportSerializer(many=True),
+    )
     def get(self, request: Any, name: str, **kwargs: Any) -> Response:
         rows = queries.reports_of(get_monitor(self.project, name)).select_related("monitor")
         state = _state(request.query_params.get("state", ""), ReportState, "report")
@@ -120,7 +139,11 @@ class AlertsView(ProjectAPIView):
     order_fields = ("created_at", "start", "value", "feature")
     default_order = ("-start",)
 
-    @extend_schema(operation_id="monitor_alerts_list", responses=AlertSerializer(many=True))
+    @extend_schema(
+        operation_id="monitor_alerts_list",
+        parameters=[OpenApiParameter("state", str, enum=AlertState.values)],
+        responses=AlertSerializer(many=True),
+    )
     def get(self, request: Any, name: str, **kwargs: Any) -> Response:
         monitor = get_monitor(self.project, name)
         state = _state(request.query_params.get("state", ""), AlertState, "alert")

@@ -14,7 +14,7 @@ from apps.registry import actions, promoting, queries, schemas
 from apps.registry.access import get_model, get_promotion, get_version
 from apps.registry.models import Model, ModelVersion
 from apps.registry.states import PromotionState
-from foundation.api import api_path, check_if_match, etag_of
+from foundation.api import api_path, etag_of, unchanged
 from foundation.errors import Invalid
 from foundation.pagination import KeysetPagination
 
@@ -40,6 +40,10 @@ def _body(request: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
     return {name: data[name] for name in allowed if name in data}
 
 
+def _etag(row: Model | ModelVersion) -> str:
+    return etag_of(row.pk, row.updated_at)
+
+
 def _trashed(request: Any) -> bool:
     return bool(request.query_params.get("trashed") == "true")
 
@@ -49,13 +53,13 @@ class _Answers(ProjectAPIView):
         """A model with its numbers, and its ETag."""
         trashed = model.deleted_at is not None
         row = queries.models_of(self.project, trashed=trashed).get(pk=model.pk)
-        headers = {"ETag": etag_of(row.pk, row.updated_at)}
+        headers = {"ETag": _etag(row)}
         return Response(schemas.model_json(row), status=status, headers=headers)
 
     @staticmethod
     def version_answer(version: ModelVersion, *, status: int = 200) -> Response:
         """A version and its ETag."""
-        headers = {"ETag": etag_of(version.pk, version.updated_at)}
+        headers = {"ETag": _etag(version)}
         return Response(schemas.version_json(version), status=status, headers=headers)
 
 
@@ -97,9 +101,9 @@ class ModelView(_Answers):
     @extend_schema(operation_id="models_update", request=schemas.ModelChange, responses=schemas.ModelShape)
     def patch(self, request: Any, project: str, model: str) -> Response:
         found = get_model(self.project, model)
-        check_if_match(request, etag_of(found.pk, found.updated_at))
         changes = _body(request, ("name", "description"))
-        return self.model_answer(actions.update_model(actor=self.actor, model=found, **changes))
+        with unchanged(request, found, _etag):
+            return self.model_answer(actions.update_model(actor=self.actor, model=found, **changes))
 
     @extend_schema(operation_id="models_delete", responses={204: None})
     def delete(self, request: Any, project: str, model: str) -> Response:
@@ -160,10 +164,10 @@ class VersionView(_Answers):
     )
     def patch(self, request: Any, project: str, model: str, number: str) -> Response:
         found = get_version(get_model(self.project, model), number)
-        check_if_match(request, etag_of(found.pk, found.updated_at))
         changes = _body(request, ("description",))
-        if "description" in changes:
-            found = actions.describe_version(actor=self.actor, version=found, **changes)
+        with unchanged(request, found, _etag):
+            if "description" in changes:
+                found = actions.describe_version(actor=self.actor, version=found, **changes)
         return self.version_answer(found)
 
     @extend_schema(operation_id="model_versions_delete", responses={204: None})

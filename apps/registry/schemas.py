@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.registry.models import Model, ModelVersion, Promotion
@@ -40,6 +41,7 @@ class ModelChange(serializers.Serializer[Any]):
     description = serializers.CharField(required=False, allow_blank=True)
 
 
+@extend_schema_serializer(component_name="ModelVersion")
 class VersionShape(serializers.Serializer[Any]):
     """A version of a model."""
 
@@ -67,6 +69,7 @@ class VersionShape(serializers.Serializer[Any]):
     deleted_at = serializers.DateTimeField(allow_null=True)
 
 
+@extend_schema_serializer(component_name="ModelVersionCreate")
 class VersionCreate(serializers.Serializer[Any]):
     """Register the model of a run."""
 
@@ -77,6 +80,7 @@ class VersionCreate(serializers.Serializer[Any]):
     description = serializers.CharField(required=False, allow_blank=True, default="")
 
 
+@extend_schema_serializer(component_name="ModelVersionChange")
 class VersionChange(serializers.Serializer[Any]):
     """Describe a version."""
 

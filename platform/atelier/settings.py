@@ -176,7 +176,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.MultiPartParser",
         "rest_framework.parsers.FormParser",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "foundation.openapi.StudioSchema",
     "EXCEPTION_HANDLER": "foundation.api.exception_handler",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -193,6 +193,8 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["foundation.openapi.without_trailing_slash"],
+    "POSTPROCESSING_HOOKS": [],  # choices stand where they belong; names for them would collide ("state")
 }
 # The staff pages in the studio's ink instead of Unfold's purple (the stone scale of its own palette).
 INK = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import URLPattern, re_path
 from rest_framework import exceptions as drf
@@ -107,8 +108,6 @@ def error_headers(error: errors.AtelierError) -> dict[str, str]:
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """REST framework's handler: every failure leaves in the one error shape; a bug is logged with its id."""
-    from django.db import transaction
-
     request = context.get("request")
     request_id = request_id_of(request)
     found = as_atelier_error(error)
@@ -154,3 +153,15 @@ def check_if_match(request: Any, etag: str) -> None:
             "This object has changed since you read it; fetch it again and repeat the change.",
             {"etag": etag},
         )
+
+
+@contextmanager
+def unchanged(request: Any, row: Any, etag: Callable[[Any], str]) -> Iterator[None]:
+    """Lock a model's row for a change, and read it anew: of two changes with the same If-Match one is stale.
+
+    `etag` makes the row's ETag. Raises Conflict "stale".
+    """
+    with transaction.atomic():
+        row.refresh_from_db(from_queryset=type(row)._base_manager.select_for_update())
+        check_if_match(request, etag(row))
+        yield

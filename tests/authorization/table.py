@@ -37,7 +37,7 @@ READS_BY_POST: set[tuple[str, str]] = set()
 _T = "api/v1/teams/{team}"
 
 API: dict[str, dict[str, str]] = {
-    _T: {"GET": _V},
+    _T: {"GET": _V, "PATCH": _O},
     f"{_T}/members": {"GET": _V, "POST": _O},
     f"{_T}/members/{{username}}": {"DELETE": _O},
     f"{_T}/tokens": {"GET": _V, "POST": _V},

@@ -14,7 +14,7 @@ from apps.accounts.access import visible_projects, visible_teams
 from apps.accounts.forms import NewProjectForm, ProjectForm
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page, signed_in
-from apps.accounts.queries import search_projects
+from apps.accounts.queries import search
 from apps.accounts.states import Role
 from atelier.home.overview import overview
 from foundation.errors import AtelierError
@@ -27,7 +27,7 @@ from foundation.ui.patterns import PARTS, patterns_context
 def project_list(request: Any) -> HttpResponse:
     """The first page: every project one may see."""
     mine = visible_projects(request.actor)
-    found = search_projects(mine, request.GET.get("q", ""))
+    found = search(mine, request.GET.get("q", ""))
     listing = list_page(
         request,
         found,
