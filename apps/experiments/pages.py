@@ -16,7 +16,6 @@ from apps.experiments.compare import Comparison, compare, comparison_charts
 from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
 from apps.experiments.models import Experiment, Run
 from apps.experiments.queries import (
-    STATE_WORDS,
     ExperimentSummary,
     RunRow,
     curves_of,
@@ -25,6 +24,7 @@ from apps.experiments.queries import (
     row_of,
     split_parameters,
 )
+from apps.experiments.state_filter import STATES
 from apps.experiments.states import RunSource
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
@@ -109,7 +109,7 @@ class RunTable:
     snippet: str = ""
     poll_url: str = ""
     since: datetime | None = None
-    states: Sequence[str] = field(default_factory=lambda: list(STATE_WORDS))
+    states: Sequence[str] = field(default_factory=lambda: list(STATES))
     examples: Sequence[str] = FILTER_EXAMPLES
 
     @property

@@ -18,6 +18,7 @@ from apps.experiments import algorithms
 from apps.experiments.actions import adopt_missing, mirror_experiments, refresh_client_run
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
 from apps.experiments.models import Experiment, Run
+from apps.experiments.state_filter import by_state
 from apps.experiments.states import RunSource
 from apps.jobs.states import LIVE
 from foundation.clock import now
@@ -30,14 +31,6 @@ ORDER_WORDS = {
     "finished_at": "attributes.end_time",
     "name": "attributes.run_name",
     "state": "attributes.status",
-}
-#: Words of ?state= and the MLflow status they ask for.
-STATE_WORDS = {
-    "queued": "SCHEDULED",
-    "running": "RUNNING",
-    "succeeded": "FINISHED",
-    "failed": "FAILED",
-    "cancelled": "KILLED",
 }
 _SPLIT_KEYS = ("algorithm", "target", "task", "seed", "test_size", "folds")
 
@@ -100,10 +93,13 @@ def find_runs(
     """Runs that match, in order. filter and order_by: MLflow's grammar (order_by also takes the words of
     ORDER_WORDS and a leading "-"). Raises Invalid "tracking.filter", "list.order_by", "run.state_unknown".
     """
+    wanted = by_state(project, state)
     page = get_tracking().search(
         project.pk,
         experiment_ids=[experiment.mlflow_id] if experiment else None,
-        filter=_joined(filter, q, state),
+        filter=_joined(filter, q, wanted.status),
+        only=wanted.only,
+        without=wanted.without,
         order_by=_orders(order_by),
         limit=limit,
         cursor=cursor,
@@ -150,21 +146,15 @@ def _row(run: Run, data: RunData | None) -> RunRow:
     )
 
 
-def _joined(filter: str, q: str, state: str) -> str:
+def _joined(filter: str, q: str, status: str) -> str:
     parts = [filter.strip()] if filter.strip() else []
     if q:
         if "\x00" in q:
             raise Invalid("text.invalid", "The search contains a NUL character.", {"field": "q"})
         words = re.sub(r"['\"`%_\\;]", "_", q)[:200]
         parts.append(f"attributes.run_name ILIKE '%{words}%'")
-    if state:
-        if state not in STATE_WORDS:
-            raise Invalid(
-                "run.state_unknown",
-                f"Runs can be listed by state {', '.join(STATE_WORDS)}; '{state[:40]}' is not one of them.",
-                {"field": "state"},
-            )
-        parts.append(f"attributes.status = '{STATE_WORDS[state]}'")
+    if status:
+        parts.append(f"attributes.status = '{status}'")
     return " AND ".join(parts)
 
 

@@ -122,6 +122,31 @@ def test_runs_are_filtered_ordered_and_paged(
     assert api.get(second["next"]).json()["next"] is None
 
 
+def test_runs_are_found_by_the_words_of_the_studio(
+    people: People, make_version: MakeVersion, start: Callable[..., Run], fake_tracking: Any
+) -> None:
+    """MLflow has five words for nine states: failed and errored, say, are one to it, and two to people."""
+    from apps.jobs.models import Job
+    from apps.jobs.states import TERMINAL, JobState
+    from foundation.clock import now
+
+    make_version()
+    status = {
+        "queued": "SCHEDULED", "starting": "SCHEDULED", "running": "RUNNING", "stopping": "RUNNING",
+        "succeeded": "FINISHED", "failed": "FAILED", "errored": "FAILED", "cancelled": "KILLED",
+        "timed_out": "KILLED",
+    }  # fmt: skip
+    assert set(status) == set(JobState.values)
+    for state, word in status.items():
+        run = start(name=state.replace("_", "-"))
+        ended = now() if state in TERMINAL else None
+        Job.objects.filter(pk=run.job_id).update(state=state, finished_at=ended)
+        fake_tracking._run(run.hex).status = word
+    for state in status:
+        found = people.api("viewer").get(f"{BASE}/runs?state={state}").json()["results"]
+        assert [r["state"] for r in found] == [state]
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [

@@ -244,6 +244,12 @@ def test_ids_can_be_listed_in_a_filter(bench: Bench) -> None:
     a, b = bench.run(), bench.run()
     assert bench.tracking.search(bench.project, filter=f"run_id IN ('{a}')").run_ids == (a,)
     assert bench.tracking.search(bench.project, filter=f"run_id NOT IN ('{a}', 'x')").run_ids == (b,)
+    assert bench.tracking.search(bench.project, only=[a, "x"]).run_ids == (a,)
+    assert bench.tracking.search(bench.project, only=[]).run_ids == ()
+    assert bench.tracking.search(bench.project, without=[a, "x"]).run_ids == (b,)
+    assert bench.tracking.search(bench.project, only=[a, b], without=[b], filter="run_id != ''").run_ids == (
+        a,
+    )
 
 
 def test_an_order_puts_nan_and_missing_values_last_in_both_directions(bench: Bench) -> None:

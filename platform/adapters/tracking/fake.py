@@ -273,6 +273,8 @@ class FakeTracking(FakeRegistry):
         limit: int = 100,
         cursor: str | None = None,
         stage: Stage = "active",
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
     ) -> RunPage:
         """As the real one."""
         clauses, orders, offset = parse_filter(filter), parse_order_by(order_by), decode_cursor(cursor)
@@ -287,6 +289,8 @@ class FakeTracking(FakeRegistry):
                 or stage != "active"
                 or not self._experiments[run.experiment_id][1].deleted
             )
+            and (only is None or run.id in only)
+            and run.id not in without
             and all(_matches(run, clause) for clause in clauses)
         ]
         runs.sort(key=lambda run: run.id)

@@ -100,10 +100,13 @@ class SqlSearch:
         limit: int = 100,
         cursor: str | None = None,
         stage: Stage = "active",
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
     ) -> RunPage:
         """The ids of the project's runs that match MLflow's filter grammar, in order, one page at a time.
 
-        experiment_ids: None means every active experiment; ids of other projects match nothing. Raises
+        experiment_ids: None means every active experiment; ids of other projects match nothing. only, without:
+        ids of runs to which the answer is held (None: any), and which it leaves out. Raises
         Invalid "tracking.filter" for a filter or order that cannot be read, "tracking.cursor" for a cursor.
         """
         clauses, orders = parse_filter(filter), parse_order_by(order_by)
@@ -119,6 +122,10 @@ class SqlSearch:
         if stage != "all":
             where.append("r.lifecycle_stage = %s")
             params.append(stage)
+        for ids, test in ((only, "r.run_uuid = ANY(%s)"), (without or None, "NOT r.run_uuid = ANY(%s)")):
+            if ids is not None:
+                where.append(test)
+                params.append(list(ids))  # type: ignore[arg-type]
         for clause in clauses:
             test, more = _condition(clause)
             where.append(test)
