@@ -37,11 +37,12 @@ def add_labels(*, actor: Actor, deployment: Deployment, labels: Any) -> int:
         raise TooLarge(
             "labels.too_many", f"{MAX_LABELS:,} labels are allowed in one request.", {"limit": MAX_LABELS}
         )
-    classes = _classes(deployment)
+    bundle = deployment.current.bundle if deployment.current else _newest_bundle(deployment)
+    classes, numbers = known_classes(bundle), predicts_numbers(bundle)
     wanted: dict[UUID, Any] = {}
     for index, entry in enumerate(labels):
         inference, value = _read_entry(index, entry)
-        wanted[inference] = _fit_class(index, value, classes)
+        wanted[inference] = _fit_number(index, value) if numbers else _fit_class(index, value, classes)
     known = known_ids(deployment, set(wanted))
     for index, entry in enumerate(labels):
         if UUID(str(entry["inference_id"])) not in known:
@@ -88,9 +89,16 @@ def _read_entry(index: int, entry: Any) -> tuple[UUID, Any]:
     return inference, value
 
 
-def _classes(deployment: Deployment) -> list[Any]:
-    bundle = deployment.current.bundle if deployment.current else _newest_bundle(deployment)
+def known_classes(bundle: dict[str, Any]) -> list[Any]:
+    """The classes of a classifier's bundle; none for any other model."""
     return list(bundle.get("classes", [])) if bundle.get("task") == "classification" else []
+
+
+def predicts_numbers(bundle: dict[str, Any]) -> bool:
+    """Whether the model answers its own input example with numbers and knows no classes."""
+    answers = bundle.get("golden", {}).get("answer", {}).get("predictions", [])
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in answers)
+    return bool(answers) and numbers and not known_classes(bundle)
 
 
 def _fit_class(index: int, value: Any, classes: Sequence[Any]) -> Any:
@@ -106,6 +114,17 @@ def _fit_class(index: int, value: Any, classes: Sequence[Any]) -> Any:
         f"Label {index}: {str(value)[:60]!r} is not one of the model's classes ({listed}).",
         {"index": index},
     )
+
+
+def _fit_number(index: int, value: Any) -> Any:
+    """The value, when it is a number, as the predictions of the model are."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Invalid(
+            "labels.invalid",
+            f"Label {index}: the model predicts numbers; {str(value)[:60]!r} is none.",
+            {"index": index},
+        )
+    return value
 
 
 def _newest_bundle(deployment: Deployment) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from typing import Any
 from django.db import transaction
 
 from apps.deployments import events
-from apps.deployments.feedback import forget_import
+from apps.deployments.feedback import forget_import, known_classes, predicts_numbers
 from apps.deployments.models import EventImport, InferenceSegment, Revision
 from apps.deployments.segments import segment_key
 from apps.deployments.states import IMPORT, REVISION, ImportState, Origin, RevisionState
 from apps.jobs.handlers import handles
 from apps.jobs.models import Job
+from foundation.clock import now
 from foundation.errors import Invalid
 from foundation.events import publish
 from foundation.tasks import SandboxPlan
@@ -130,7 +131,13 @@ class ImportEvents:
             )
         return SandboxPlan(
             program="apps.deployments.sandbox.import_events:main",
-            payload={"filename": record.filename, "columns": revision.bundle["columns"]},
+            payload={
+                "filename": record.filename,
+                "columns": revision.bundle["columns"],
+                "classes": known_classes(revision.bundle),
+                "numbers": predicts_numbers(revision.bundle),
+                "now": now().isoformat(),
+            },
             inputs={"file": str(get_store().local(record.upload_key))},
             blame="user",
             memory_bytes=8 * GIB,

@@ -191,6 +191,8 @@ def test_one_bad_label_stores_none(studio: Any, recorded: list[str]) -> None:
         ({"inference_id": recorded[1]}, "labels.invalid"),
         ({"inference_id": recorded[1], "value": None}, "labels.invalid"),
         ({"inference_id": recorded[1], "value": [1]}, "labels.invalid"),
+        ({"inference_id": recorded[1], "value": "high"}, "labels.invalid"),
+        ({"inference_id": recorded[1], "value": True}, "labels.invalid"),
         ({"inference_id": str(uuid7()), "value": 1}, "labels.unknown"),
     ):
         answer = post(client, studio.api("/churn/labels"), {"labels": [good, bad]})

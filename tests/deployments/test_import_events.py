@@ -48,14 +48,14 @@ ROWS = [
 ]
 
 
-def run(tmp_path: Path, name: str, data: bytes) -> dict[str, Any]:
+def run(tmp_path: Path, name: str, data: bytes, **known: Any) -> dict[str, Any]:
     folder = tmp_path / "work"
     outputs = tmp_path / "out"
     folder.mkdir(exist_ok=True)
     outputs.mkdir(exist_ok=True)
     file = tmp_path / "upload"
     file.write_bytes(data)
-    payload = {"filename": name, "columns": COLUMNS}
+    payload = {"filename": name, "columns": COLUMNS, "now": "2026-01-01T00:00:00+00:00", **known}
     return main(Context(payload, {"file": file}, folder, outputs, logging.getLogger("test")))
 
 
@@ -121,10 +121,13 @@ def test_times_may_be_unix_seconds_or_dates(tmp_path: Path, stamp: Any, expected
     [
         ({"timestamp": "yesterday"}, "Column 'timestamp', row 2: 'yesterday' is not a time"),
         ({"timestamp": None}, "Column 'timestamp', row 2: the value is missing."),
-        ({"timestamp": "1850-01-01"}, "before 1970"),
+        ({"timestamp": "1850-01-01"}, "row 2: '1850-01-01' is not a time between 1970 and now"),
+        ({"timestamp": "2026-01-03"}, "row 2: '2026-01-03' is not a time between 1970 and now"),
         ({"Age": "forty"}, "Column 'Age', row 2: 'forty' is not a whole number."),
         ({"Age": None}, "Column 'Age', row 2: the value is missing."),
         ({"Balance": "much"}, "Column 'Balance', row 2: 'much' is not a number."),
+        ({"Balance": "inf"}, "Column 'Balance', row 2: 'inf' is not a number."),
+        ({"Balance": "NaN"}, "Column 'Balance', row 2: the value is missing."),
         ({"Active": "perhaps"}, "Column 'Active', row 2: 'perhaps' is not true or false."),
         ({"Since": "soon"}, "Column 'Since', row 2: 'soon' is not a time"),
         ({"prediction": None}, "Column 'prediction', row 2: the value is missing."),
@@ -138,6 +141,46 @@ def test_the_message_names_column_and_row(tmp_path: Path, change: dict[str, Any]
     with pytest.raises(UserError) as caught:
         run(tmp_path, "e.csv", as_csv(rows))
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("stamp", [1617271200000, 1e300, float("nan"), -1])
+def test_unix_times_that_are_none_are_refused_in_a_sentence(tmp_path: Path, stamp: float) -> None:
+    with pytest.raises(UserError, match=r"Column 'timestamp', row 1: .* is not a time in Unix seconds"):
+        run(tmp_path, "e.csv", as_csv([{**ROWS[0], "timestamp": stamp}]))
+
+
+def test_text_that_looks_like_a_number_keeps_its_zeros(tmp_path: Path) -> None:
+    result = run(tmp_path, "e.csv", as_csv([{**ROWS[0], "Geography": code} for code in ("007", "1.50")]))
+    assert {row["Geography"] for row in table(tmp_path, result)} == {"007", "1.50"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "kept"),
+    [
+        ([0, 1], ["1", "0"], [1, 0]),
+        ([0, 1], ["1.0", "0.0"], [1, 0]),
+        ([0, 1], ["true", "false"], [1, 0]),
+        ([False, True], ["True", "0"], [True, False]),
+        (["no", "yes"], ["yes", "no"], ["yes", "no"]),
+        (["01", "02"], ["02", "01"], ["02", "01"]),
+    ],
+)
+def test_answers_become_the_models_classes(
+    tmp_path: Path, classes: list[Any], given: list[str], kept: list[Any]
+) -> None:
+    rows = [{**ROWS[0], "prediction": text, "label": text} for text in given]
+    made = table(tmp_path, run(tmp_path, "e.csv", as_csv(rows), classes=classes))
+    assert [row[layout.PREDICTION] for row in made] == kept
+    assert [row[layout.LABEL] for row in made] == kept
+
+
+@pytest.mark.parametrize("name", ["prediction", "label"])
+def test_an_answer_that_the_model_cannot_give_is_refused(tmp_path: Path, name: str) -> None:
+    data = as_csv([ROWS[0], {**ROWS[0], name: 7}])
+    with pytest.raises(UserError, match=rf"Column '{name}', row 2: '7' is not one of the model's classes"):
+        run(tmp_path, "e.csv", data, classes=[0, 1])
+    with pytest.raises(UserError, match=rf"Column '{name}', row 1: 'high' is not a number"):
+        run(tmp_path, "e.csv", as_csv([{**ROWS[0], name: "high"}]), numbers=True)
 
 
 def test_a_fraction_is_no_whole_number(tmp_path: Path) -> None:

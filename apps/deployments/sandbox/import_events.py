@@ -10,10 +10,12 @@ import datetime
 import gzip
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from apps.deployments import layout
+from apps.deployments.sandbox.event_values import as_answer, as_feature, as_time
 from foundation.tasks import Context, UserError
 
 MAX_ROWS = 20_000_000
@@ -22,12 +24,17 @@ GZIP_LIMIT = 8 * 1024**3
 
 
 def main(ctx: Context) -> dict[str, Any]:
-    """payload: filename, columns [{name, type, required}], classes, task. inputs: file. Returns {"rows",
+    """payload: filename, columns [{name, type, required}], classes (of a classifier), numbers (whether the model
+    predicts numbers), now (RFC 3339). inputs: file. Returns {"rows",
     "labelled", "start", "end" (RFC 3339), "segments": [{"file", "rows", "start", "end"}]}."""
     import polars as pl
 
     ctx.progress(0, 3, "Reading the file")
-    frame = read_frame(ctx.inputs["file"], str(ctx.payload["filename"]), ctx.folder)
+    classes = list(ctx.payload.get("classes", ()))
+    texts = [column["name"] for column in ctx.payload["columns"] if column["type"] == "string"]
+    if any(isinstance(name, str) for name in classes):
+        texts += ["prediction", "label"]
+    frame = read_frame(ctx.inputs["file"], str(ctx.payload["filename"]), ctx.folder, texts=texts)
     if frame.height == 0:
         raise UserError("The file has no rows.", code="events.empty")
     if frame.height > MAX_ROWS:
@@ -43,12 +50,18 @@ def main(ctx: Context) -> dict[str, Any]:
         if name not in known:
             ctx.log.info("column '%s' is neither a feature of the model nor a system column: ignored", name)
     ctx.progress(1, 3, f"Checking {frame.height:,} rows")
-    time = as_time(frame["timestamp"], "timestamp")
+    time = as_time(frame["timestamp"], "timestamp", now=datetime.datetime.fromisoformat(ctx.payload["now"]))
     made: dict[str, pl.Series] = {layout.TIME: time}
     for name, kind, required in columns:
         made[name] = as_feature(frame[name], name, kind, required)
-    made[layout.PREDICTION] = as_answer(frame["prediction"], "prediction", required=True)
-    labels = as_answer(frame["label"], "label", required=False) if "label" in frame.columns else None
+    numbers = bool(ctx.payload.get("numbers"))
+    answers = {
+        name: as_answer(frame[name], name, required=name == "prediction", classes=classes, numbers=numbers)
+        for name in ("prediction", "label")
+        if name in frame.columns
+    }
+    made[layout.PREDICTION] = answers["prediction"]
+    labels = answers.get("label")
     if labels is not None:
         made[layout.LABEL] = labels
     if "model" in frame.columns:
@@ -67,8 +80,9 @@ def main(ctx: Context) -> dict[str, Any]:
     }
 
 
-def read_frame(path: Path, filename: str, folder: Path) -> Any:
-    """The file as a data frame. Raises UserError "events.unreadable" or "events.format"."""
+def read_frame(path: Path, filename: str, folder: Path, *, texts: Sequence[str] = ()) -> Any:
+    """The file as a data frame. texts: columns of a CSV that are text even where they look like numbers: "007"
+    keeps its zeros. Raises UserError "events.unreadable" or "events.format"."""
     import polars as pl
 
     name = filename.lower()
@@ -83,7 +97,14 @@ def read_frame(path: Path, filename: str, folder: Path) -> Any:
             return pl.read_ndjson(path, infer_schema_length=None)
         if name.endswith((".csv", ".tsv", ".txt")):
             separator = "\t" if name.endswith(".tsv") else ","
-            return pl.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=False)
+            found = pl.read_csv(path, separator=separator, n_rows=0).columns
+            return pl.read_csv(
+                path,
+                separator=separator,
+                infer_schema_length=None,
+                try_parse_dates=False,
+                schema_overrides={text: pl.String for text in texts if text in found},
+            )
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"The file cannot be read: {first[:300]}", code="events.unreadable") from error
@@ -117,114 +138,6 @@ def check_names(found: list[str], columns: list[tuple[str, str, bool]]) -> None:
             code="events.columns",
             detail={"missing": missing},
         )
-
-
-def _fail(name: str, index: int, value: Any, words: str) -> UserError:
-    return UserError(
-        f"Column '{name}', row {index + 1}: {str(value)[:60]!r} is not {words}.",
-        code="events.value",
-        detail={"column": name, "row": index + 1},
-    )
-
-
-def _checked(before: Any, after: Any, name: str, words: str, required: bool) -> Any:
-    """The converted series, when nothing that had a value lost it, and required ones have one everywhere."""
-    lost = (before.is_not_null() & after.is_null()).arg_true()
-    if len(lost):
-        raise _fail(name, int(lost[0]), before[int(lost[0])], words)
-    if required and after.null_count():
-        index = int(after.is_null().arg_true()[0])
-        raise UserError(
-            f"Column '{name}', row {index + 1}: the value is missing.",
-            code="events.value",
-            detail={"column": name, "row": index + 1},
-        )
-    return after
-
-
-def as_time(series: Any, name: str) -> Any:
-    """Times in UTC to the millisecond: ISO 8601 text (without offset = UTC), dates, or Unix seconds."""
-    import polars as pl
-
-    utc = pl.Datetime("us", "UTC")
-    if series.dtype == pl.Date:
-        after = series.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    elif isinstance(series.dtype, pl.Datetime):
-        zone = series.dtype.time_zone
-        after = series.dt.convert_time_zone("UTC") if zone else series.dt.replace_time_zone("UTC")
-    elif series.dtype.is_numeric():
-        after = (
-            (series.cast(pl.Float64) * 1_000_000)
-            .cast(pl.Int64)
-            .cast(pl.Datetime("us"))
-            .dt.replace_time_zone("UTC")
-        )
-    else:
-        after = pl.Series(name, [_parse_time(v, name, i) for i, v in enumerate(series.to_list())], dtype=utc)
-    after = _checked(series, after.cast(utc), name, "a time", True)
-    if (after.dt.year() < 1970).any() or (after.dt.year() > 2200).any():
-        raise UserError("The column 'timestamp' holds times before 1970 or after 2200.", code="events.value")
-    return after.dt.truncate("1ms").rename(layout.TIME)
-
-
-def _parse_time(value: Any, name: str, index: int) -> datetime.datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(str(value))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):
-        raise _fail(name, index, value, "a time such as 2026-01-31T12:00:00Z") from None
-
-
-def as_feature(series: Any, name: str, kind: str, required: bool) -> Any:
-    """A feature column in its type of the signature."""
-    import polars as pl
-
-    if kind == "datetime":
-        return _feature_time(series, name, required)
-    if kind == "boolean" and series.dtype != pl.Boolean:
-        words = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-        text = series.cast(pl.String).str.to_lowercase()
-        after = text.replace_strict(words, default=None, return_dtype=pl.Boolean)
-        return _checked(series, after, name, "true or false", required)
-    target = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String, "boolean": pl.Boolean}[kind]
-    words_of = {
-        "integer": "a whole number",
-        "number": "a number",
-        "string": "text",
-        "boolean": "true or false",
-    }
-    if kind == "integer" and series.dtype.is_float():
-        whole = series.is_null() | (series == series.round())
-        if not whole.all():
-            index = int((~whole).arg_true()[0])
-            raise _fail(name, index, series[index], "a whole number")
-    return _checked(series, series.cast(target, strict=False), name, words_of[kind], required)
-
-
-def _feature_time(series: Any, name: str, required: bool) -> Any:
-    import polars as pl
-
-    if series.dtype == pl.String:
-        values = [_parse_time(v, name, i) for i, v in enumerate(series.to_list())]
-        series = pl.Series(name, values, dtype=pl.Datetime("us", "UTC"))
-    elif series.dtype == pl.Date or (isinstance(series.dtype, pl.Datetime) and not series.dtype.time_zone):
-        series = series.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return _checked(series, series.cast(pl.Datetime("us", "UTC"), strict=False), name, "a time", required)
-
-
-def as_answer(series: Any, name: str, *, required: bool) -> Any:
-    """Predictions or labels: kept as numbers, booleans or text."""
-    import polars as pl
-
-    if series.dtype.is_integer():
-        series = series.cast(pl.Int64)
-    elif series.dtype.is_float():
-        series = series.cast(pl.Float64)
-    elif series.dtype not in (pl.Boolean, pl.String):
-        series = series.cast(pl.String, strict=False)
-    return _checked(series, series, name, "a value", required)
 
 
 def write_segments(table: Any, columns: list[tuple[str, str]], outputs: Path) -> Any:
