@@ -239,7 +239,7 @@ def purge_dataset(*, actor: Actor, dataset: Dataset) -> None:
 
 def put_in_lineage(version: DatasetVersion) -> None:
     """Make or refresh the node of a version."""
-    node = lineage.put_node(
+    lineage.put_node(
         project=version.project,
         kind=NodeKind.DATASET_VERSION,
         key=version.pk,
@@ -249,7 +249,7 @@ def put_in_lineage(version: DatasetVersion) -> None:
         name=version.label,
     )
     if version.deleted_at is not None:
-        lineage.set_alive(kind=node.kind, key=node.key, alive=False)
+        lineage.set_alive(kind=NodeKind.DATASET_VERSION, key=version.pk, alive=False)
 
 
 def _make_version(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from adapters.tracking import get_tracking
 from apps.accounts.access import Actor, check_role, require_write, role_in_project
 from apps.accounts.models import Project
 from apps.accounts.states import Role
+from apps.experiments.actions import adopt_missing
 from apps.experiments.models import Experiment, Run
 from foundation.errors import NotFound
 
@@ -27,9 +29,19 @@ def get_visible_run(actor: Actor, project: Project, run_id: object, *, trashed: 
         raise _missing_run(run_id) from None
     runs = Run.objects.with_relations().filter(project=project, deleted_at__isnull=not trashed)
     run: Run | None = runs.filter(pk=key).first()
+    if run is None and adopt_missing(project, [key.hex]):  # a client made it a moment ago
+        run = runs.filter(pk=key).first()
     if run is None:
         raise _missing_run(run_id)
     return run
+
+
+def is_child(project_id: uuid.UUID, run_id: str, parent: str) -> bool:
+    """Whether a run is a child of another one, as far as the studio or MLflow knows: a job may log to it."""
+    if Run.objects.filter(project_id=project_id, pk=uuid.UUID(run_id), parent_id=uuid.UUID(parent)).exists():
+        return True
+    data = get_tracking().runs([run_id], project_id=project_id).get(run_id)
+    return data is not None and data.tags.get("mlflow.parentRunId") == parent
 
 
 def get_editable_run(actor: Actor, project: Project, run_id: object, *, trashed: bool = False) -> Run:

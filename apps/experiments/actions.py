@@ -13,10 +13,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from adapters.tracking import DatasetInput, RunData, get_tracking
+from adapters.tracking import ARCHIVED_TAG, DatasetInput, RunData, get_tracking
 from apps.accounts.access import SYSTEM, Actor
 from apps.accounts.audit import record_audit
-from apps.accounts.models import Project
+from apps.accounts.models import Project, User
 from apps.experiments import events
 from apps.experiments.models import RUN_NAME_LENGTH, Experiment, Run
 from apps.experiments.spec import RunSpec, check_experiment_name
@@ -365,21 +365,21 @@ def adopt_run(
 
 @transaction.atomic
 def _adopt(actor: Actor, project: Project, data: RunData, name: str, parent: str | None) -> Run:
-    mirror_experiments(project)
-    experiment = Experiment.objects.get(project=project, mlflow_id=data.experiment_id)
-    parents = (
-        Run.objects.filter(project=project, pk=uuid.UUID(parent)) if _is_id(parent) else Run.objects.none()
-    )
+    experiment = Experiment.objects.filter(project=project, mlflow_id=data.experiment_id).first()
+    if experiment is None:
+        mirror_experiments(project)
+        experiment = Experiment.objects.get(project=project, mlflow_id=data.experiment_id)
     try:
         with transaction.atomic():
             run = Run.objects.create(
                 id=uuid.UUID(data.id),
                 project=project,
-                created_by=actor.user,
+                created_by=actor.user or _author(data),
                 experiment=experiment,
                 name=(data.name or name or data.id)[:RUN_NAME_LENGTH],
                 source=RunSource.CLIENT,
-                parent=parents.first(),
+                deleted_at=now() if data.deleted else None,
+                parent=_parent(project, data.id, parent),
                 **_client_fields(data),
             )
     except IntegrityError:  # another process adopted it in the meantime
@@ -390,13 +390,32 @@ def _adopt(actor: Actor, project: Project, data: RunData, name: str, parent: str
     return run
 
 
-def adopt_missing(project: Project, run_ids: Iterable[str]) -> None:
-    """Adopt those of the runs that have no row yet: news of a client's run may have been lost."""
+def _author(data: RunData) -> User | None:
+    """Who made a client's run: the gateway writes the caller's name into MLflow's row, whatever was sent."""
+    return User.objects.filter(username=data.user).first() if data.user else None
+
+
+def _parent(project: Project, run_id: str, parent: str | None) -> Run | None:
+    """The row of a run's parent. News of the parent may come later, or was lost: then it gets its row here."""
+    if not parent or parent == run_id or not _is_id(parent):
+        return None
+    rows = Run.objects.filter(project=project, pk=uuid.UUID(parent))
+    found: Run | None = rows.first()
+    if found is None and adopt_missing(project, [parent], with_parents=False):
+        found = rows.first()
+    return found
+
+
+def adopt_missing(project: Project, run_ids: Iterable[str], *, with_parents: bool = True) -> int:
+    """Adopt those of the runs that have no row yet: news of a client's run may have been lost. How many."""
     wanted = {uuid.UUID(r) for r in run_ids if _is_id(r)}
     known = set(Run.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     missing = sorted(key.hex for key in wanted - known)
-    for data in get_tracking().runs(missing, project_id=project.pk).values() if missing else ():
-        _adopt(SYSTEM, project, data, "", data.tags.get("mlflow.parentRunId"))
+    found = get_tracking().runs(missing, project_id=project.pk) if missing else {}
+    found = {key: data for key, data in found.items() if ARCHIVED_TAG not in data.tags}
+    for data in found.values():
+        _adopt(SYSTEM, project, data, "", data.tags.get("mlflow.parentRunId") if with_parents else None)
+    return len(found)
 
 
 def refresh_client_run(run: Run, data: RunData) -> Run:

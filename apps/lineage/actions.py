@@ -8,24 +8,26 @@ from apps.accounts.models import Project
 from apps.lineage.models import Edge, Node
 
 
-@transaction.atomic
 def put_node(
     *, project: Project, kind: str, key: object, title: str, url: str, state: str = "", name: str = ""
-) -> Node:
+) -> None:
     """Make or refresh the node of an object. `name` is how people address it (churn@2, churn/3)."""
-    node, _ = Node.objects.update_or_create(
+    node = Node(
+        project=project,
         kind=kind,
         key=str(key),
-        defaults={
-            "project": project,
-            "title": title[:160],
-            "url": url[:300],
-            "state": state,
-            "name": name[:80],
-            "alive": True,
-        },
+        title=title[:160],
+        url=url[:300],
+        state=state,
+        name=name[:80],
+        alive=True,
     )
-    return node
+    Node.objects.bulk_create(
+        [node],
+        update_conflicts=True,
+        unique_fields=["kind", "key"],
+        update_fields=["project", "title", "url", "state", "name", "alive", "updated_at"],
+    )
 
 
 def set_state(*, kind: str, key: object, state: str) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Max, Prefetch, Q, QuerySet
 
+from adapters.tracking import ARTIFACT_SCHEME, location_key
 from apps.accounts.models import Project
 from apps.registry.access import get_model, get_version
 from apps.registry.models import Alias, AliasMove, Model, ModelVersion, Promotion
@@ -30,6 +31,16 @@ def models_of(project: Project, *, q: str = "", trashed: bool = False) -> QueryS
         )
         .prefetch_related(Prefetch("aliases", queryset=Alias.objects.select_related("version")))
     )
+
+
+def is_registered(project_id: UUID, *, logged_model: str = "", path: str = "") -> bool:
+    """Whether a logged model is a version, or an artifact ("workspaces/…") lies among a version's files."""
+    rows = ModelVersion.objects.filter(project_id=project_id)
+    if logged_model:
+        return rows.filter(logged_model=logged_model).exists()
+    parts = [part for part in path.split("/") if part]
+    folders = [location_key(ARTIFACT_SCHEME + "/".join(parts[:size])) for size in range(1, len(parts) + 1)]
+    return rows.filter(prefix__in=[folder for folder in folders if folder]).exists()
 
 
 def versions_of(model: Model, *, trashed: bool = False) -> QuerySet[ModelVersion]:

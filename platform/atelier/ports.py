@@ -313,15 +313,36 @@ async def change_model(
     return bool(await in_thread(work)())
 
 
-async def is_registered(project: ProjectRef, logged_model: str) -> bool:
-    """Whether a logged model is a version of a registered model."""
+async def is_registered(project: ProjectRef, *, logged_model: str = "", path: str = "") -> bool:
+    """Whether a logged model is a version of a registered model, or an artifact one of a version's files."""
 
     def work() -> bool:
-        from apps.registry.models import ModelVersion
+        from apps.registry.queries import is_registered as registered
 
-        return ModelVersion.objects.filter(project_id=project.id, logged_model=logged_model).exists()
+        return registered(project.id, logged_model=logged_model, path=path)
 
     return bool(await in_thread(work)())
+
+
+class ChildFinder:
+    """Whether a run is a child of a job's run; asked at every call of a job that logs to one."""
+
+    def __init__(self) -> None:
+        self.cache = Cache(seconds=60.0)
+
+    async def __call__(self, project: ProjectRef, run_id: str, *, parent: str) -> bool:
+        key = (project.id, run_id, parent)
+        if not self.cache.get(key):
+            if not await in_thread(self._look_up)(project.id, run_id, parent):
+                return False
+            self.cache.put(key, True)
+        return True
+
+    @staticmethod
+    def _look_up(project_id: UUID, run_id: str, parent: str) -> bool:
+        from apps.experiments.access import is_child
+
+        return is_child(project_id, run_id, parent)
 
 
 async def observe_model(caller: Caller, project: ProjectRef, name: str) -> None:
@@ -349,5 +370,6 @@ def make_ports() -> Ports:
         job_decides=job_decides,
         change_model=change_model,
         is_registered=is_registered,
+        is_child=ChildFinder(),
         observe_model=observe_model,
     )

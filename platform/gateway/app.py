@@ -25,7 +25,7 @@ from gateway.http import (
 
 logger = logging.getLogger(__name__)
 
-MLFLOW_PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?")
+MLFLOW_PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
 SERVE_PREFIX = "/serve/"
 
 

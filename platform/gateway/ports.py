@@ -206,9 +206,16 @@ class ChangeModel(Protocol):
 
 
 class IsRegistered(Protocol):
-    """Whether a logged model (m-…) is a version of a registered model: its files do not change any more."""
+    """Whether a logged model (m-…) is a version of a registered model, or an artifact ("workspaces/…") is one
+    of the files of such a version: those do not change any more."""
 
-    async def __call__(self, project: ProjectRef, logged_model: str) -> bool: ...
+    async def __call__(self, project: ProjectRef, *, logged_model: str = "", path: str = "") -> bool: ...
+
+
+class IsChild(Protocol):
+    """Whether a run is a child of another one, the run of a job."""
+
+    async def __call__(self, project: ProjectRef, run_id: str, *, parent: str) -> bool: ...
 
 
 class ObserveModel(Protocol):
@@ -233,4 +240,5 @@ class Ports:
     job_decides: JobDecides
     change_model: ChangeModel
     is_registered: IsRegistered
+    is_child: IsChild
     observe_model: ObserveModel

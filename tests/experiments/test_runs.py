@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.accounts.models import AuditEvent
 from apps.experiments import actions, queries
+from apps.experiments.access import get_visible_run, is_child
 from apps.experiments.models import Experiment, Run
 from apps.experiments.states import RunSource
 from apps.jobs.models import Job, Outbox
@@ -204,6 +205,37 @@ def test_a_run_whose_adoption_was_lost_is_adopted_when_it_is_listed(
     page = queries.find_runs(people.project)
     assert [row.run.name for row in page.rows] == ["lost"]
     assert Run.objects.count() == 1
+
+
+def test_a_run_is_found_by_its_id_before_its_news_has_come_with_its_author_and_parent(
+    people: People, fake_tracking: Any
+) -> None:
+    experiment = fake_tracking.ensure_experiment(people.project.pk, "Default")
+    parent, child, archive = "a" * 32, "b" * 32, "d" * 32
+    for run_id, tags in (
+        (parent, {}),
+        (child, {"mlflow.parentRunId": parent}),
+        (archive, {"atelier.archived_from": parent}),
+    ):
+        fake_tracking.create_run(
+            project_id=people.project.pk,
+            run_id=run_id,
+            experiment_id=experiment,
+            name="new",
+            user=people.contributor.username,
+            tags=tags,
+        )
+    viewer = people.actor("viewer")
+    run = get_visible_run(viewer, people.project, child)
+    assert (run.created_by, run.parent and run.parent.hex) == (people.contributor, parent)
+    assert is_child(people.project.pk, child, parent)
+    assert not is_child(people.project.pk, parent, child)
+    assert not is_child(people.other_project.pk, child, parent)
+    for unknown in (archive, "e" * 32):
+        with pytest.raises(NotFound):
+            get_visible_run(viewer, people.project, unknown)
+    with pytest.raises(NotFound):
+        get_visible_run(viewer, people.other_project, child)
 
 
 def test_another_projects_run_is_never_adopted(people: People, fake_tracking: Any) -> None:

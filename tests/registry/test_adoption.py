@@ -10,6 +10,7 @@ import pytest
 from apps.experiments.models import Run
 from apps.registry import adoption
 from apps.registry.models import Alias, AliasMove, Model, ModelVersion
+from apps.registry.queries import is_registered
 from apps.registry.states import MovedBy
 from foundation.errors import Forbidden, NotFound
 from tests.support.people import People
@@ -81,3 +82,26 @@ def test_a_client_renames_and_trashes_what_nothing_stands_on(
     churn.refresh_from_db()
     assert churn.deleted_at is not None
     assert fake_tracking.versions(people.project.pk, "leavers") == []
+
+
+def test_what_a_version_consists_of_is_known_by_model_and_by_path(
+    people: People, make_run: Callable[..., Run], fake_tracking: Any
+) -> None:
+    run = make_run()
+    fake_tracking.create_model(people.project.pk, "m")
+    logged = fake_tracking.create_version(people.project.pk, "m", run_id=run.hex)
+    fake_tracking.create_version(people.project.pk, "m", run_id=run.hex, source="model")
+    assert not is_registered(people.project.pk, logged_model=logged.source.removeprefix("models:/"))
+    adoption.adopt_model(actor=people.actor("contributor"), project=people.project, name="m", version=2)
+    assert is_registered(people.project.pk, logged_model=logged.source.removeprefix("models:/"))
+    assert not is_registered(people.other_project.pk, logged_model=logged.source.removeprefix("models:/"))
+    folder = fake_tracking.artifact_key(run.hex).removeprefix("mlflow/")
+    for path, expected in (
+        (f"{folder}/model/MLmodel", True),
+        (f"{folder}/model/data/x.pkl", True),
+        (f"{logged.key.removeprefix('mlflow/')}/model.pkl", True),
+        (f"{folder}/models/x", False),
+        (f"{folder}/other.txt", False),
+        ("", False),
+    ):
+        assert is_registered(people.project.pk, path=path) == expected, path

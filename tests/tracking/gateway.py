@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,7 @@ class FakePorts:
     guarded: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
     registered: set[str] = field(default_factory=set)
+    children: dict[str, str] = field(default_factory=dict)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
 
@@ -85,8 +86,11 @@ class FakePorts:
     async def adopt_model(self, caller: Caller, project: ProjectRef, name: str, **more: Any) -> None:
         self._tell("model", name, more)
 
-    async def is_registered(self, project: ProjectRef, logged_model: str) -> bool:
-        return logged_model in self.registered
+    async def is_registered(self, project: ProjectRef, *, logged_model: str = "", path: str = "") -> bool:
+        return logged_model in self.registered or any(part in self.registered for part in path.split("/"))
+
+    async def is_child(self, project: ProjectRef, run_id: str, *, parent: str) -> bool:
+        return self.children.get(run_id) == parent
 
     async def observe_model(self, caller: Caller, project: ProjectRef, name: str) -> None:
         self._tell("changed", name)
@@ -95,6 +99,14 @@ class FakePorts:
         if self.broken:
             raise RuntimeError("the database is away")
         self.told.append(news)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait for something that another thread does."""
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
 
 
 def ports_for(**projects: UUID) -> FakePorts:

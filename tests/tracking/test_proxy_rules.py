@@ -10,7 +10,7 @@ import pytest
 
 from gateway.mlflow import MlflowProxy
 from gateway.ports import Caller, TrackingRef
-from tests.tracking.gateway import API, RUN, USER, Setup, Stand, front, ports_for, served
+from tests.tracking.gateway import API, RUN, USER, Setup, Stand, front, ports_for, served, wait_until
 
 
 def run_answer(run_id: str, tags: dict[str, str] | None = None) -> bytes:
@@ -30,6 +30,7 @@ def test_a_clients_run_is_adopted_under_the_callers_name(setup: Setup) -> None:
     sent = setup.sent()
     assert sent["user_id"] == "ada"
     assert sent["tags"] == [{"key": "x", "value": "1"}, {"key": "mlflow.user", "value": "ada"}]
+    wait_until(lambda: bool(setup.ports.told))  # the client does not wait for it
     assert setup.ports.told == [("run", "b" * 32, {"experiment_id": "7", "name": "one", "parent": None})]
 
 
@@ -77,6 +78,7 @@ def test_later_runs_of_a_job_are_its_children(setup: Setup, job: str) -> None:
     setup.stand.answers[f"{API}/runs/create"] = (200, run_answer("c" * 32))
     setup.ask("POST", f"{API}/runs/create", {"experiment_id": "0"}, token=job)
     assert {"key": "mlflow.parentRunId", "value": RUN} in setup.sent()["tags"]
+    wait_until(lambda: bool(setup.ports.told))
     assert setup.ports.told[0][2]["parent"] == RUN
 
 
@@ -240,7 +242,7 @@ def test_when_mlflow_is_down_it_says_when_to_come_back(tmp_path: Path) -> None:
 def test_the_files_of_a_registered_version_do_not_change(setup: Setup) -> None:
     free, held = "m-" + "a" * 32, "m-" + "b" * 32
     setup.ports.registered.add(held)
-    base = "/api/2.0/mlflow-artifacts/artifacts/workspaces/p-x/3/models"
+    base = f"/api/2.0/mlflow-artifacts/artifacts/workspaces/p-{setup.project.hex}/3/models"
     assert setup.ask("PUT", f"{base}/{free}/artifacts/model.pkl", b"x")[0] == 200
     status, content, _ = setup.ask("PUT", f"{base}/{held}/artifacts/model.pkl", b"x")
     assert (status, content["error_code"]) == (403, "PERMISSION_DENIED")

@@ -12,10 +12,18 @@ from adapters.storage import reset_store
 from adapters.storage.local import LocalStore
 from adapters.tracking import Artifact, location_key, workspace_name
 from adapters.tracking.schema import REVISION
-from adapters.tracking.server import artifact_destination, current_revision, main, migrate, server_environment
+from adapters.tracking.server import (
+    KEEP_ALIVE_SECONDS,
+    artifact_destination,
+    current_revision,
+    main,
+    migrate,
+    server_environment,
+)
 from adapters.tracking.sql import SqlTracking
 from adapters.tracking.sql.rows import execute
 from foundation.errors import Unavailable
+from gateway.mlflow.upstream import IDLE_SECONDS
 from runtime.config import load
 from tests.tracking.conftest import Bench
 
@@ -115,3 +123,8 @@ def test_only_locations_in_the_projects_own_workspace_have_a_key() -> None:
         "mlflow-artifacts://h/x",
     ):
         assert location_key(text, mine) == ""
+
+
+def test_mlflow_keeps_idle_connections_longer_than_the_gateway() -> None:
+    """Else a call now and then meets a connection that is being closed, and a POST is not sent twice."""
+    assert KEEP_ALIVE_SECONDS > IDLE_SECONDS

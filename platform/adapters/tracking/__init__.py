@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from adapters.tracking.protocol import (
     ARCHIVED_TAG,
+    ARTIFACT_SCHEME,
     DEFAULT_EXPERIMENT,
     DIGEST_TAG,
     Artifact,
@@ -31,6 +32,7 @@ from adapters.tracking.protocol import (
 
 __all__ = [
     "ARCHIVED_TAG",
+    "ARTIFACT_SCHEME",
     "DEFAULT_EXPERIMENT",
     "DIGEST_TAG",
     "Artifact",

@@ -24,6 +24,9 @@ from adapters.tracking.schema import REVISION
 PLATFORM_ROOT = Path(__file__).resolve().parents[2]
 URL_VARIABLE = "ATELIER_MLFLOW_MIGRATE_URL"
 MIGRATION_SECONDS = 600
+KEEP_ALIVE_SECONDS = (
+    90  # longer than the gateway keeps an idle connection, which so never meets a closing one
+)
 REQUEST_HOST = "localhost"
 """The Host header that the gateway sends; the server refuses any other (DNS rebinding)."""
 
@@ -113,6 +116,7 @@ def main(config: ServerConfig) -> None:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
 

@@ -22,7 +22,11 @@ _CODES = {
 }
 # Words of the database driver and of stack traces: never for a client.
 _INTERNALS = re.compile(r"psycopg|sqlalchemy|\[SQL:|Traceback|site-packages|File \"/", re.IGNORECASE)
-GENERIC = "MLflow could not do this: a value does not fit what it can store."
+_DRIVER = re.compile(r"\s*Error: \((?:psycopg|sqlite|raised).*", re.DOTALL)
+GENERIC = (
+    "MLflow could not do this: a value is too long or out of range, or a text holds a character (NUL) that"
+    " cannot be stored."
+)
 
 
 class UnknownRoute(AtelierError):
@@ -57,7 +61,8 @@ def clean(status: int, body: bytes) -> bytes:
     """An error body of MLflow without SQL, paths or stack traces, always in MLflow's JSON shape."""
     try:
         content = json.loads(body)
-        code, message = str(content["error_code"]), str(content.get("message") or "")
+        code = str(content["error_code"])
+        message = _DRIVER.sub("", str(content.get("message") or ""))
     except (ValueError, TypeError, KeyError):
         code = _CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST")
         code = "ENDPOINT_NOT_FOUND" if status in (404, 405) else code

@@ -6,12 +6,12 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
 import aiohttp
 
-from foundation.errors import AtelierError, Forbidden, NotFound, TooLarge
+from foundation.errors import AtelierError, Forbidden, TooLarge
 from gateway.http import (
     ClientGone,
     Receive,
@@ -24,8 +24,9 @@ from gateway.http import (
     read_credentials,
     send_bytes,
 )
-from gateway.mlflow import bodies, registry_rules
+from gateway.mlflow import bodies, ownership, registry_rules
 from gateway.mlflow.errors import UnknownRoute, clean, send_mlflow_error
+from gateway.mlflow.news import News
 from gateway.mlflow.routes import Allowed, Refused, find
 from gateway.mlflow.rules import Call
 from gateway.mlflow.upstream import Answer, Upstream, unavailable
@@ -34,7 +35,7 @@ from gateway.ports import Caller, Ports, ProjectRef, TrackingRef
 logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
-MODEL_FILES = re.compile(r"/models/(m-[0-9A-Fa-f]{32})/", re.IGNORECASE)
+JOBS_ONLY = "log"  # this treatment is for the tokens of jobs: what others log is passed on unread
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 ARTIFACT_LIMIT = 20 * 1024**3
 _SAFE = "/:@!$&'()*+,;=~-._"
@@ -67,6 +68,7 @@ class MlflowProxy:
     ) -> None:
         self.ports = ports
         self.upstream = Upstream(str(socket_path))
+        self.news = News()
         self.session_cookie = session_cookie
         self.artifact_limit = artifact_limit
         self._projects: dict[UUID, TrackingRef] = {}
@@ -75,7 +77,8 @@ class MlflowProxy:
         """Nothing to prepare: connections are made on first use."""
 
     async def shutdown(self) -> None:
-        """Close the connections to MLflow."""
+        """Close the connections to MLflow, once the studio knows what clients did."""
+        await self.news.close()
         await self.upstream.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,28 +116,23 @@ class MlflowProxy:
         if rule is None:
             raise UnknownRoute("tracking.no_route", f"There is no route {method} {path[:200]} here.")
         check_same_origin(scope, caller)
-        if rule.special == "artifact":
-            check_artifact_path(path)
-            if write:
-                await self._check_files_may_change(project, path)
         tracking = await self._tracking(project)
         headers = self._headers(scope, tracking)
-        if rule.special and rule.special != "artifact":
-            call = self._call(scope, caller, project, tracking, path, headers)
+        call = self._call(scope, caller, project, tracking, path, headers)
+        if rule.special == "artifact":
+            artifact = ownership.artifact_of(path, tracking.workspace, write=write)
+            if write:
+                await ownership.check_may_write(call, artifact)
+        elif rule.special == "artifacts":
+            for name, value in parse_qsl(call.query):
+                if name == "path":
+                    ownership.check_artifact(value, tracking.workspace)
+        elif rule.special and (rule.special != JOBS_ONLY or caller.job_id is not None):
             if method not in ("GET", "HEAD"):
                 call.fields = bodies.read(await read_body(receive, bodies.LIMIT))
             await self._send(send, await registry_rules.ALL[rule.special](call))
             return
         await self._stream(scope, receive, send, path, headers, artifact=rule.special == "artifact")
-
-    async def _check_files_may_change(self, project: ProjectRef, path: str) -> None:
-        """A registered version is what was checked and approved: nobody exchanges its files afterwards."""
-        for logged_model in MODEL_FILES.findall(path):
-            if await self.ports.is_registered(project, logged_model.lower()):
-                raise Forbidden(
-                    "tracking.registered",
-                    "The files of a registered model version do not change: log a new model and register that.",
-                )
 
     async def _tracking(self, project: ProjectRef) -> TrackingRef:
         found = self._projects.get(project.id)
@@ -154,6 +152,7 @@ class MlflowProxy:
         return Call(
             upstream=self.upstream,
             ports=self.ports,
+            news=self.news,
             caller=caller,
             project=project,
             tracking=tracking,
@@ -269,16 +268,3 @@ class _Upload:
         return TooLarge(
             "tracking.too_large", f"The body is larger than the {self.limit:,} bytes allowed here."
         )
-
-
-def check_artifact_path(path: str) -> None:
-    """Raises NotFound for an artifact path that could leave its folder, however often it is encoded."""
-    text = path
-    for _ in range(6):
-        if any(part in ("..", ".") for part in re.split(r"[/\\]", text)) or "\x00" in text or "\\" in text:
-            raise NotFound("tracking.no_artifact", "There is no such artifact.")
-        decoded = unquote(text)
-        if decoded == text:
-            return
-        text = decoded
-    raise NotFound("tracking.no_artifact", "There is no such artifact.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 from foundation.errors import Forbidden, Invalid
-from gateway.mlflow import bodies
+from gateway.mlflow import bodies, ownership
+from gateway.mlflow.news import tell
 from gateway.mlflow.rules import (
     API,
     PROMPT_TAG,
@@ -15,7 +16,6 @@ from gateway.mlflow.rules import (
     Treatment,
     content_of,
     own_answer,
-    tell,
 )
 from gateway.mlflow.upstream import Answer
 
@@ -57,6 +57,8 @@ async def create_version(call: Call) -> Answer:
             "tracking.bad_source",
             "A version's source must be a model logged in this project: models:/m-…, runs:/… or its artifact URI.",
         )
+    if run_id := bodies.text(call.fields, "run_id"):
+        await ownership.check_run(call, run_id)
     answer = await call.forward()
     version = content_of(answer).get("model_version")
     if version and not prompt:
@@ -108,6 +110,7 @@ def _is_prompt(model: dict[str, object]) -> bool:
 
 ALL: dict[str, Treatment] = {
     **TREATMENTS,
+    **ownership.TREATMENTS,
     "alias": alias,
     "create_model": create_model,
     "create_version": create_version,

@@ -55,19 +55,19 @@ _EXACT: dict[str, str] = {
     f"POST {_V2}/runs/restore": "write restore_run",
     f"GET {_V2}/runs/get": "read",
     f"POST {_V2}/runs/search": "read experiment_body",
-    f"POST {_V2}/runs/log-batch": "write",
-    f"POST {_V2}/runs/log-metric": "write",
-    f"POST {_V2}/runs/log-parameter": "write",
-    f"POST {_V2}/runs/set-tag": "write",
-    f"POST {_V2}/runs/delete-tag": "write",
-    f"POST {_V2}/runs/log-inputs": "write",
-    f"POST {_V2}/runs/log-model": "write",
-    f"POST {_V2}/runs/outputs": "write",
+    f"POST {_V2}/runs/log-batch": "write log",
+    f"POST {_V2}/runs/log-metric": "write log",
+    f"POST {_V2}/runs/log-parameter": "write log",
+    f"POST {_V2}/runs/set-tag": "write log",
+    f"POST {_V2}/runs/delete-tag": "write log",
+    f"POST {_V2}/runs/log-inputs": "write link",
+    f"POST {_V2}/runs/log-model": "write log",
+    f"POST {_V2}/runs/outputs": "write link",
     f"GET {_V2}/metrics/get-history": "read",
     f"GET {_V2}/metrics/get-history-bulk-interval": "read",
     f"GET {_V2}/artifacts/list": "read",
     # logged models
-    f"POST {_V2}/logged-models": "write experiment_body",
+    f"POST {_V2}/logged-models": "write create_logged_model",
     f"POST {_V2}/logged-models/search": "read experiment_body",
     # the model registry
     f"POST {_V2}/registered-models/create": "write create_model",
@@ -92,17 +92,17 @@ _EXACT: dict[str, str] = {
     f"POST {_V2}/model-versions/set-tag": "write",
     f"DELETE {_V2}/model-versions/delete-tag": "write",
     # artifacts
-    "GET /api/2.0/mlflow-artifacts/artifacts": "read",
+    "GET /api/2.0/mlflow-artifacts/artifacts": "read artifacts",
 }
 
 # Routes with parameters: "METHOD template" as MLflow writes them.
 _TEMPLATES: dict[str, str] = {
     f"GET {_V2}/logged-models/<model_id>": "read",
-    f"PATCH {_V2}/logged-models/<model_id>": "write",
-    f"DELETE {_V2}/logged-models/<model_id>": "write",
-    f"POST {_V2}/logged-models/<model_id>/params": "write",
-    f"PATCH {_V2}/logged-models/<model_id>/tags": "write",
-    f"DELETE {_V2}/logged-models/<model_id>/tags/<tag_key>": "write",
+    f"PATCH {_V2}/logged-models/<model_id>": "write change_logged_model",
+    f"DELETE {_V2}/logged-models/<model_id>": "write delete_logged_model",
+    f"POST {_V2}/logged-models/<model_id>/params": "write change_logged_model",
+    f"PATCH {_V2}/logged-models/<model_id>/tags": "write change_logged_model",
+    f"DELETE {_V2}/logged-models/<model_id>/tags/<tag_key>": "write change_logged_model",
     f"GET {_V2}/logged-models/<model_id>/artifacts/directories": "read",
     "GET /api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>": "read artifact",
     "PUT /api/2.0/mlflow-artifacts/artifacts/<path:artifact_path>": "write artifact",
@@ -167,7 +167,8 @@ def _pattern(template: str) -> re.Pattern[str]:
         "".join(
             (r".+" if part.startswith("<path:") else r"[^/]+") if part.startswith("<") else re.escape(part)
             for part in parts
-        )
+        ),
+        re.DOTALL,  # a file's name may hold a line break
     )
 
 

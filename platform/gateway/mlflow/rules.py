@@ -1,14 +1,12 @@
 """Routes that need more than being passed on: one small function for each special treatment.
 
 A treatment gets a `Call` and returns MLflow's answer, or one of its own. What it tells the studio after
-MLflow has answered (adopt, observe) is best effort: the client's work is done in MLflow by then, so a failure
-there is logged and the answer still goes out; all of these ports are idempotent.
+MLflow has answered (adopt, observe) is best effort, see `news`; all of these ports are idempotent.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,10 +15,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from foundation.errors import Forbidden, Invalid, NotFound
 from gateway.mlflow import bodies
+from gateway.mlflow.news import News, tell
 from gateway.mlflow.upstream import Answer, Upstream
 from gateway.ports import Caller, Ports, ProjectRef, TrackingRef
-
-logger = logging.getLogger(__name__)
 
 PROTECTED_ALIASES = frozenset({"staging", "production"})
 CLAIM_TAG = "atelier.client_attempt"
@@ -37,6 +34,7 @@ class Call:
 
     upstream: Upstream
     ports: Ports
+    news: News
     caller: Caller
     project: ProjectRef
     tracking: TrackingRef
@@ -67,6 +65,32 @@ class Call:
         """The run of the job whose token calls, None for everybody else."""
         return await self.ports.job_run(self.caller) if self.caller.job_id else None
 
+    async def check_own_run(self, run_id: str) -> None:
+        """Raises Forbidden when a job's token means a run that is neither its own nor a child of that."""
+        own = await self.own_run()
+        if self.caller.job_id is None or run_id == own:
+            return
+        await self.news.settled(run_id)
+        if own is None or not await self.ports.is_child(self.project, run_id, parent=own):
+            raise self.not_own()
+
+    @staticmethod
+    def not_own() -> Forbidden:
+        """The error for what belongs to another run than the job's."""
+        return Forbidden(
+            "tracking.job_token", "The token of a job writes to the job's own run and its children only."
+        )
+
+    def map_default(self) -> None:
+        """Replace experiment 0 in the fields by the project's Default experiment."""
+        if bodies.text(self.fields, "experiment_id") in ("", "0") and "experiment_id" in self.fields:
+            self.fields["experiment_id"] = self.tracking.default_experiment
+        ids = self.fields.get("experiment_ids")
+        if isinstance(ids, list):
+            self.fields["experiment_ids"] = [
+                self.tracking.default_experiment if str(entry) == "0" else entry for entry in ids
+            ]
+
     def refuse_jobs(self, what: str) -> None:
         """Raises Forbidden when a job's token asks for something that only people do."""
         if self.caller.job_id is not None:
@@ -92,26 +116,7 @@ def own_answer(content: dict[str, Any]) -> Answer:
     return Answer(200, "application/json", json.dumps(content).encode())
 
 
-async def tell(news: Awaitable[None]) -> None:
-    """Pass news on to the studio; a failure is logged, not answered."""
-    try:
-        await news
-    except Exception:
-        logger.exception("the studio could not note what a client did in MLflow")
-
-
 # --- the project's own Default experiment stands for MLflow's experiment 0
-
-
-def map_default(call: Call) -> None:
-    """Replace experiment 0 in the fields by the project's Default experiment."""
-    if bodies.text(call.fields, "experiment_id") in ("", "0") and "experiment_id" in call.fields:
-        call.fields["experiment_id"] = call.tracking.default_experiment
-    ids = call.fields.get("experiment_ids")
-    if isinstance(ids, list):
-        call.fields["experiment_ids"] = [
-            call.tracking.default_experiment if str(entry) == "0" else entry for entry in ids
-        ]
 
 
 async def experiment_query(call: Call) -> Answer:
@@ -128,7 +133,7 @@ async def experiment_query(call: Call) -> Answer:
 
 async def experiment_body(call: Call) -> Answer:
     """Experiment 0 in the body; the Default experiment keeps its name."""
-    map_default(call)
+    call.map_default()
     if call.path.endswith("/experiments/update") and _is_default(call):
         raise Forbidden("tracking.default_experiment", "The Default experiment keeps its name.")
     return await call.forward()
@@ -137,7 +142,7 @@ async def experiment_body(call: Call) -> Answer:
 async def experiment_body_alone(call: Call) -> Answer:
     """Deleting an experiment: not the Default one, and not by a job."""
     call.refuse_jobs("delete experiments")
-    map_default(call)
+    call.map_default()
     if _is_default(call):
         raise Forbidden("tracking.default_experiment", "The Default experiment cannot be deleted.")
     return await call.forward()
@@ -152,9 +157,10 @@ def _is_default(call: Call) -> bool:
 
 async def create_run(call: Call) -> Answer:
     """A new run. The first one that a job's attempt asks for is the job's own; later ones are its children."""
-    map_default(call)
+    call.map_default()
     call.fields.setdefault("experiment_id", call.tracking.default_experiment)
     tags = _tags(call.fields)
+    _check_start(call.fields)
     own = await call.own_run()
     if own is not None:
         claimed = await _claim(call, own, tags)
@@ -168,16 +174,16 @@ async def create_run(call: Call) -> Answer:
     answer = await call.forward()
     info = content_of(answer).get("run", {}).get("info", {})
     if info:
-        await tell(
-            call.ports.adopt_run(
-                call.caller,
-                call.project,
-                str(info["run_id"]),
-                experiment_id=str(info["experiment_id"]),
-                name=str(info.get("run_name") or ""),
-                parent=own,
-            )
+        adopted = call.ports.adopt_run(
+            call.caller,
+            call.project,
+            str(info["run_id"]),
+            experiment_id=str(info["experiment_id"]),
+            name=str(info.get("run_name") or ""),
+            parent=own,
         )
+        named = next((tag["value"] for tag in tags if tag["key"] == PARENT_TAG), "")
+        await call.news.of_new_run(str(info["run_id"]), named, adopted)
     return answer
 
 
@@ -204,12 +210,24 @@ def _tags(fields: dict[str, Any]) -> list[dict[str, Any]]:
     tags = fields.get("tags")
     if tags is None:
         return []
-    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
-        raise Invalid("tracking.bad_tags", "The field 'tags' must be a list of {key, value}.")
+    if not isinstance(tags, list) or not all(
+        isinstance(tag, dict) and all(isinstance(tag.get(name), str) for name in ("key", "value"))
+        for tag in tags
+    ):
+        raise Invalid("tracking.bad_tags", "The field 'tags' must be a list of {key, value}, both texts.")
     return list(tags)
 
 
-def _run_id(call: Call) -> str:
+def _check_start(fields: dict[str, Any]) -> None:
+    """MLflow would drop what follows a number that it cannot read, the caller's name for one."""
+    given = fields.get("start_time", 0)
+    if not re.fullmatch(r"[0-9]{1,14}", str(given)) or isinstance(given, float):
+        raise Invalid(
+            "tracking.bad_value", "The field 'start_time' must be a time in milliseconds since 1970."
+        )
+
+
+def run_of(call: Call) -> str:
     """The run that a body names, in either of MLflow's two fields."""
     run_id = bodies.text(call.fields, "run_id") or bodies.text(call.fields, "run_uuid")
     call.fields.pop("run_uuid", None)
@@ -221,7 +239,8 @@ def _run_id(call: Call) -> str:
 
 async def update_run(call: Call) -> Answer:
     """Name and status. A job decides the state of its own run: there, status and end time are left out."""
-    run_id = _run_id(call)
+    run_id = run_of(call)
+    await call.check_own_run(run_id)
     if run_id == await call.own_run() or await call.ports.job_decides(call.project, run_id):
         call.fields.pop("status", None)
         call.fields.pop("end_time", None)
@@ -232,6 +251,7 @@ async def update_run(call: Call) -> Answer:
         return await call.forward()
     asked = "status" in call.fields
     answer = await call.forward()
+    await call.news.settled(run_id)
     info = content_of(answer).get("run_info", {})
     if asked and info:
         await tell(call.ports.observe_run(call.caller, call.project, run_id, status=str(info.get("status"))))
@@ -240,9 +260,11 @@ async def update_run(call: Call) -> Answer:
 
 async def delete_run(call: Call) -> Answer:
     """To the trash; a job cannot delete the run that it is."""
-    run_id = _run_id(call)
+    run_id = run_of(call)
     if run_id == await call.own_run():
         raise Forbidden("tracking.job_token", "A job cannot delete its own run.")
+    await call.check_own_run(run_id)
+    await call.news.settled(run_id)
     answer = await call.forward()
     if answer.status == 200:
         await tell(call.ports.observe_run(call.caller, call.project, run_id, status="DELETED"))
@@ -251,7 +273,9 @@ async def delete_run(call: Call) -> Answer:
 
 async def restore_run(call: Call) -> Answer:
     """Back from the trash."""
-    run_id = _run_id(call)
+    run_id = run_of(call)
+    await call.check_own_run(run_id)
+    await call.news.settled(run_id)
     answer = await call.forward()
     if answer.status == 200:
         await tell(call.ports.observe_run(call.caller, call.project, run_id, status="RESTORED"))

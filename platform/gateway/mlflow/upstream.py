@@ -12,6 +12,7 @@ import yarl
 from foundation.errors import Unavailable
 
 CONNECTIONS = 64
+IDLE_SECONDS = 30.0  # shorter than MLflow's server keeps an idle connection
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 300.0
 
@@ -39,7 +40,7 @@ class Upstream:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(
-                    path=self.socket_path, limit=CONNECTIONS, keepalive_timeout=30
+                    path=self.socket_path, limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS
                 ),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS

@@ -38,8 +38,12 @@ def millis() -> int:
     return int(now().timestamp() * 1000)
 
 
+# Clients may log any 64-bit number as a time; what lies outside of these is no time that anybody can read.
+_EARLIEST, _LATEST = -(2**41), 2**47  # about the years 1900 and 6429
+
+
 def moment(value: int | None) -> datetime.datetime | None:
-    """An aware UTC time from MLflow's milliseconds."""
-    if value is None:
+    """An aware UTC time from MLflow's milliseconds; None for a number that is no sensible time."""
+    if value is None or not _EARLIEST < value < _LATEST:
         return None
     return datetime.datetime.fromtimestamp(value / 1000, datetime.UTC)
