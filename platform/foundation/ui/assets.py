@@ -1,6 +1,6 @@
 """Addresses of our static files that change with their content, so that browsers may keep them for ever.
 
-There is no build step: the version is a digest of the file, put into the query. WhiteNoise answers these
+There is no build step: the version is a digest of the file, put into the query. The server answers these
 folders as immutable (WHITENOISE_IMMUTABLE_FILE_TEST in atelier.settings).
 """
 
