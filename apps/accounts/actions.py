@@ -8,8 +8,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts import events, tokens
 from apps.accounts.access import Actor, require_user, role_in_project, role_in_team
@@ -376,24 +375,25 @@ def revoke_token(*, actor: Actor, token: ApiToken) -> ApiToken:
     return token
 
 
-def check_login_allowed(*, username: str, address: str) -> None:
-    """Raises TooMany when this name or address has failed too often within a quarter of an hour."""
-    since = now() - LOGIN_WINDOW
-    recent = LoginFailure.objects.filter(at__gt=since).filter(Q(username=username[:150]) | Q(address=address))
-    times = list(recent.values_list("username", "address"))
-    by_name = sum(1 for name, where in times if name == username[:150] and where == address)
-    by_address = sum(1 for _, where in times if where == address)
+@transaction.atomic
+def begin_login(*, username: str, address: str) -> None:
+    """Count an attempt before its password is looked at; clear_login_failures() takes it back.
+
+    Raises TooMany when this name or address has tried too often within a quarter of an hour. Attempts from one
+    address wait for one another, so that a hundred at once are counted like a hundred in a row.
+    """
+    username, address = username[:150], address[:64]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"login {address}"])
+    recent = LoginFailure.objects.filter(at__gt=now() - LOGIN_WINDOW, address=address)
+    by_name, by_address = recent.filter(username=username).count(), recent.count()
     if by_name >= LOGIN_LIMIT_NAME or by_address >= LOGIN_LIMIT_ADDRESS:
         raise TooMany(
             "login.limited",
             "Too many failed attempts; wait a quarter of an hour and try again.",
             retry_after=int(LOGIN_WINDOW.total_seconds()),
         )
-
-
-def note_login_failure(*, username: str, address: str) -> None:
-    """Count a failed sign-in, and forget those that no longer matter."""
-    LoginFailure.objects.create(username=username[:150].replace("\x00", ""), address=address[:64])
+    LoginFailure.objects.create(username=username, address=address)
     LoginFailure.objects.filter(at__lt=now() - 2 * LOGIN_WINDOW).delete()
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, Team, User
+from apps.accounts.audit import record_audit
+from apps.accounts.models import ApiToken, AuditEvent, LoginFailure, Membership, Project, Team, User
 
 admin.site.unregister(Group)
 
@@ -29,8 +31,33 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
+class _Audited:
+    """What staff change here leaves an audit row, as every change does: which fields, never their values."""
+
+    def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
+        self._audit(request, obj, "create", message)
+        return super().log_addition(request, obj, message)  # type: ignore[misc]
+
+    def log_change(self, request: Any, obj: Any, message: Any) -> Any:
+        self._audit(request, obj, "update", message)
+        return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    @staticmethod
+    def _audit(request: Any, obj: Any, verb: str, message: Any) -> None:
+        kind = obj._meta.model_name
+        record_audit(
+            actor=request.actor,
+            team=obj if kind == "team" else None,
+            action=f"{kind}.{verb}",
+            subject_kind=kind,
+            subject_id=obj.pk,
+            subject_title=obj.username if kind == "user" else obj.slug,
+            detail={"by": "administration", "changes": message},
+        )
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(_Audited, DjangoUserAdmin, ModelAdmin):
     """Accounts: deactivate instead of deleting, since history names them."""
 
     form = UserChangeForm
@@ -46,6 +73,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     filter_horizontal = ()
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -64,7 +95,7 @@ class MembershipInline(TabularInline):
 
 
 @admin.register(Team)
-class TeamAdmin(ModelAdmin):
+class TeamAdmin(_Audited, ModelAdmin):
     """Teams and who is in them."""
 
     list_display = ("name", "slug", "created_at")
@@ -106,3 +137,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_filter = ("action",)
     search_fields = ("subject_title", "actor_label", "request_id")
     date_hierarchy = "at"
+
+
+@admin.register(LoginFailure)
+class LoginFailureAdmin(ReadOnlyAdmin):
+    """Attempts to sign in that did not succeed, of the last half hour."""
+
+    list_display = ("at", "username", "address")
+    search_fields = ("username", "address")

@@ -137,6 +137,7 @@ class ApiToken(Identified):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        verbose_name = "API token"
         indexes = [models.Index(fields=["job_id"], condition=Q(job_id__isnull=False), name="token_of_job")]
 
     def __str__(self) -> str:

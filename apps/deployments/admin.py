@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from unfold.admin import ModelAdmin
 
-from apps.deployments.models import Deployment, EventImport, InferenceSegment, Revision
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only the studio itself writes."""
-
-    def has_add_permission(self, request: Any) -> bool:
-        return False
-
-    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
-        return False
+from apps.accounts.admin import ReadOnlyAdmin
+from apps.deployments.models import Deployment, EventImport, InferenceLabel, InferenceSegment, Revision
 
 
 @admin.register(Deployment)
@@ -52,3 +37,12 @@ class EventImportAdmin(ReadOnlyAdmin):
     """Imports of past events."""
 
     list_display = ("deployment", "filename", "state", "rows", "created_at")
+
+
+@admin.register(InferenceLabel)
+class InferenceLabelAdmin(ReadOnlyAdmin):
+    """What really happened."""
+
+    list_display = ("deployment", "inference_id", "value", "created_by", "updated_at")
+    list_select_related = ("deployment", "created_by")
+    show_full_result_count = False

@@ -6,7 +6,7 @@ from django.contrib import admin
 from unfold.admin import TabularInline
 
 from apps.accounts.admin import ReadOnlyAdmin
-from apps.jobs.models import Job, JobAttempt, Worker
+from apps.jobs.models import Job, JobAttempt, JobEvent, Outbox, Worker
 
 
 class AttemptInline(TabularInline):
@@ -37,3 +37,20 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "kind", "slots", "tier", "draining", "started_at", "heartbeat_at", "stopped_at")
     list_filter = ("kind",)
+
+
+@admin.register(JobEvent)
+class JobEventAdmin(ReadOnlyAdmin):
+    """The history of all jobs."""
+
+    list_display = ("at", "job_id", "kind", "fence", "actor", "message")
+    search_fields = ("job_id",)
+    ordering = ("-at",)
+    show_full_result_count = False
+
+
+@admin.register(Outbox)
+class OutboxAdmin(ReadOnlyAdmin):
+    """Jobs that wait to be handed to the broker: usually none."""
+
+    list_display = [field.name for field in Outbox._meta.fields]

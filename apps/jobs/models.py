@@ -178,6 +178,7 @@ class Outbox(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "outbox row"
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["due_at", "id"], name="jobs_outbox_due")
         ]

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from unfold.admin import ModelAdmin
 
+from apps.accounts.admin import ReadOnlyAdmin
 from apps.monitoring.models import Alert, Monitor, Report
 
 
-class _Finding(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
-    """Rows that jobs write: to look at, not to change."""
-
-    def has_add_permission(self, request: Any) -> bool:
-        return False
-
-    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Monitor)
-class MonitorAdmin(_Finding):
+class MonitorAdmin(ReadOnlyAdmin):
     """Monitors."""
 
     list_display = ("name", "project", "deployment", "dataset", "baseline", "window", "created_at")
@@ -30,7 +18,7 @@ class MonitorAdmin(_Finding):
 
 
 @admin.register(Report)
-class ReportAdmin(_Finding):
+class ReportAdmin(ReadOnlyAdmin):
     """Reports."""
 
     list_display = ("monitor", "start", "end", "state", "rows", "created_at")
@@ -39,7 +27,7 @@ class ReportAdmin(_Finding):
 
 
 @admin.register(Alert)
-class AlertAdmin(_Finding):
+class AlertAdmin(ReadOnlyAdmin):
     """Alerts."""
 
     list_display = ("monitor", "feature", "start", "value", "threshold", "state")

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
-from apps.registry.models import Alias, Model, ModelVersion, Promotion
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Looks, and nothing else."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from apps.accounts.admin import ReadOnlyAdmin
+from apps.registry.models import Alias, AliasMove, Model, ModelVersion, Promotion
 
 
 @admin.register(Model)
@@ -50,3 +34,11 @@ class PromotionsAdmin(ReadOnlyAdmin):
     list_display = ["version", "alias", "state", "created_by", "decided_by", "created_at"]
     list_select_related = ["version__model", "created_by", "decided_by"]
     list_filter = ["state", "alias"]
+
+
+@admin.register(AliasMove)
+class AliasMovesAdmin(ReadOnlyAdmin):
+    """Who moved which alias."""
+
+    list_display = ["at", "model", "alias", "before", "version", "moved_by", "user"]
+    list_select_related = ["model", "before__model", "version__model", "user"]

@@ -125,6 +125,7 @@ class Alias(Stamped):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]
+        verbose_name_plural = "aliases"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["model", "name"], name="alias_once_in_model"),
         ]

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from apps.accounts.views import staff_sign_in
 from atelier import health
 from atelier.discovery import optional_module
 
@@ -60,6 +61,7 @@ urlpatterns: list[Any] = [
     path("readyz", health.readyz, name="readyz"),
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("admin/login/", staff_sign_in, name="staff-login"),
     path("admin/", admin.site.urls),
     *_root_api(),
     *_project_api(),

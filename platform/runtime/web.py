@@ -33,6 +33,9 @@ def main(config: Config) -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
+            # Who a request came from is believed only of the TLS proxy that the public address speaks of:
+            # otherwise every program of this machine could count its attempts to sign in as another's.
+            proxy_headers=config.public_url.startswith("https://"),
             timeout_keep_alive=75,
             timeout_graceful_shutdown=8,
             limit_concurrency=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -174,13 +175,27 @@ def test_changes_leave_audit_rows_that_cannot_be_altered(people: People) -> None
 
 def test_ten_failed_logins_close_the_door(people: People) -> None:
     for _ in range(10):
-        actions.check_login_allowed(username="owner", address="10.0.0.1")
-        actions.note_login_failure(username="owner", address="10.0.0.1")
+        actions.begin_login(username="owner", address="10.0.0.1")
     with pytest.raises(TooMany):
-        actions.check_login_allowed(username="owner", address="10.0.0.1")
-    actions.check_login_allowed(username="owner", address="10.0.0.2")
+        actions.begin_login(username="owner", address="10.0.0.1")
+    actions.begin_login(username="owner", address="10.0.0.2")
     actions.clear_login_failures(username="owner", address="10.0.0.1")
-    actions.check_login_allowed(username="owner", address="10.0.0.1")
+    actions.begin_login(username="owner", address="10.0.0.1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_at_once_are_counted_like_attempts_in_a_row() -> None:
+    def attempt(_: int) -> bool:
+        try:
+            actions.begin_login(username="owner", address="10.0.0.1")
+        except TooMany:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(attempt, range(16))) == actions.LOGIN_LIMIT_NAME
 
 
 def test_scopes_and_lifetimes_are_checked(people: People) -> None:

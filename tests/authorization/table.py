@@ -16,6 +16,7 @@ PUBLIC = {
     "api/docs",
     "api(/.*)?",
     "login",
+    "admin/login",
     "logout",
     "favicon.ico",
     "patterns",
