@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +180,45 @@ def test_a_running_training_is_cancelled_and_leaves_no_model(studio: Studio, slu
         client(studio, slug, token, f'print(json.dumps(mlflow.get_run("{made["id"]}").info.status))')
         == "KILLED"
     )
+
+
+def child_of(job: str) -> int:
+    """The process id of the isolated child that works on a job, known by its working folder."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if job in Path(os.readlink(entry / "cwd")).parts:
+                return int(entry.name)
+    raise AssertionError("the job has no child")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_killed_training_is_repeated_and_nothing_counts_twice(
+    studio: Studio, slug: str, token: str
+) -> None:
+    """The first attempt has logged its metrics when it dies; the second one clears them and ends well."""
+    body = {
+        "dataset": "churn",
+        "target": "left",
+        "algorithm": "hist_gradient_boosting",
+        "parameters": {"max_iter": 400},
+    }
+    _, made = studio.call("POST", f"/api/v1/projects/{slug}/runs", body, token=token)
+    path = f"/api/v1/projects/{slug}/runs/{made['id']}"
+    deadline = time.monotonic() + 120
+    while not studio.call("GET", path, token=token)[1]["metrics"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(child_of(made["job"]), signal.SIGKILL)
+    seen = finished(studio, token, slug, made["id"])
+    _, job = studio.call("GET", f"/api/v1/projects/{slug}/jobs/{made['job']}", token=token)
+    assert [a["outcome"] for a in job["attempts"]] == ["lost", "succeeded"]
+    assert (seen["state"], seen["reason"]) == ("succeeded", "")
+    for key in ("accuracy", "validation_loss"):
+        _, history = studio.call("GET", f"{path}/metrics/{key}", token=token)
+        steps = [p["step"] for p in history["points"]]
+        assert len(steps) == len(set(steps)) > 0
+    _, artifacts = studio.call("GET", f"{path}/artifacts", token=token)
+    assert {"figures", "model", "evaluation", "environment.json"} <= {a["path"] for a in artifacts["results"]}
+    code = f'm = mlflow.sklearn.load_model("{seen["model"]["uri"]}"); print(json.dumps(len(m.steps)))'
+    assert client(studio, slug, token, code) == 3
+    _, listed = studio.call("GET", f"/api/v1/projects/{slug}/runs?q={made['name']}", token=token)
+    assert [r["id"] for r in listed["results"]] == [made["id"]]
