@@ -13,12 +13,15 @@ from gateway.ports import Column, Signature
 MAX_PROBLEMS = 20
 """How many problems one answer lists; the rest is counted."""
 
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""The years that the data frames of models can hold (64 bits of nanoseconds)."""
+
 _WORDS = {
     "integer": "a whole number",
     "number": "a number",
     "string": "text",
     "boolean": "true or false",
-    "datetime": "a date or time such as 2026-01-31T12:00:00Z",
+    "datetime": f"a date or time such as 2026-01-31T12:00:00Z, from {FIRST_YEAR} to {LAST_YEAR}",
 }
 
 
@@ -67,10 +70,11 @@ def _boolean(value: Any) -> Any:
 def _datetime(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            datetime.datetime.fromisoformat(value)
+            moment = datetime.datetime.fromisoformat(value)
         except ValueError:
             raise _Wrong from None
-        return value
+        if FIRST_YEAR <= moment.year <= LAST_YEAR:
+            return moment.isoformat()  # one of the many ISO 8601 forms, which every library reads
     raise _Wrong
 
 

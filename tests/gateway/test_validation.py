@@ -36,7 +36,9 @@ def problem(payload: Any) -> Invalid:
 
 def test_values_come_out_in_the_order_of_the_signature() -> None:
     shuffled = dict(reversed(GOOD.items()))
-    assert read_rows({"records": [shuffled]}, SIGNATURE, limit=1) == [[40, 1.5, "Spain", True, "2021-04-01"]]
+    assert read_rows({"records": [shuffled]}, SIGNATURE, limit=1) == [
+        [40, 1.5, "Spain", True, "2021-04-01T00:00:00"]
+    ]
 
 
 def test_an_optional_column_may_be_absent_or_null() -> None:
@@ -63,6 +65,8 @@ def test_an_optional_column_may_be_absent_or_null() -> None:
         ({"Geography": "\ud800"}, "column 'Geography' must be text"),
         ({"IsActive": 1}, "column 'IsActive' must be true or false, not 1."),
         ({"Since": "yesterday"}, "column 'Since' must be a date or time"),
+        ({"Since": "9999-12-31"}, "from 1678 to 2261, not '9999-12-31'"),
+        ({"Since": "0001-01-01"}, "from 1678 to 2261, not '0001-01-01'"),
         ({"Extra": 1}, "Record 1: the model has no column 'Extra'."),
     ],
 )
