@@ -99,8 +99,9 @@ def request_id_of(request: Any) -> str:
 def error_headers(error: errors.AtelierError) -> dict[str, str]:
     """Headers that go with an error: Retry-After for 429 and 503, WWW-Authenticate for 401."""
     headers: dict[str, str] = {}
-    if isinstance(error, errors.TooMany | errors.Unavailable):
-        headers["Retry-After"] = str(error.retry_after)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="atelier"'
     return headers

@@ -1,7 +1,7 @@
 """Typed errors: a stable code, a sentence for a person, data for a program and an HTTP status.
 
 Every error that may reach a person is one of these. `code` reads "<area>.<what>" and is part of the
-contract (docs/errors.md lists all); `message` is a sentence that says what is wrong and, where it
+contract (the pages of docs/ list all); `message` is a sentence that says what is wrong and, where it
 helps, what to do. Anything else that escapes is our bug and is answered with 500 and a reference id.
 """
 
@@ -106,6 +106,7 @@ class Unavailable(AtelierError):
 
 
 class NoSpace(AtelierError):
-    """The disk of the studio is full (507)."""
+    """The disk of the studio is full: a component that cannot be used until somebody frees space (503)."""
 
-    status = 507
+    status = 503
+    retry_after = 60

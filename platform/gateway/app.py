@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MLFLOW_PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
 SERVE_PREFIX = "/serve/"
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Part(Protocol):
@@ -91,8 +92,12 @@ class Gateway:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-                message = {**message, "headers": [*headers, stamp]}
+                headers = [
+                    (name, value)
+                    for name, value in message.get("headers", ())
+                    if name.lower() not in (b"x-request-id", b"x-content-type-options")
+                ]
+                message = {**message, "headers": [*headers, stamp, NOSNIFF]}
             await send(message)
 
         try:

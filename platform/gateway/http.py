@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from foundation.errors import AtelierError, Forbidden, Malformed, TooLarge
+from foundation.errors import AtelierError, Forbidden, TooLarge, Unauthenticated
 from gateway.ports import Caller, Credentials
 
 Scope = MutableMapping[str, Any]
@@ -51,7 +51,7 @@ def cookie(scope: Scope, name: str) -> str | None:
 def read_credentials(scope: Scope, session_cookie: str) -> Credentials:
     """What the request carries: a Bearer token, the password of HTTP Basic, or the session cookie.
 
-    Raises Malformed "auth.malformed" for a Basic header that cannot be decoded.
+    Raises Unauthenticated "auth.malformed" for a Basic header that cannot be decoded.
     """
     scheme, _, value = header(scope, b"authorization").partition(" ")
     value = value.strip()
@@ -61,7 +61,9 @@ def read_credentials(scope: Scope, session_cookie: str) -> Credentials:
         try:
             _, _, password = base64.b64decode(value, validate=True).decode("utf-8").partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise Malformed("auth.malformed", "The Basic authorization header cannot be decoded.") from error
+            raise Unauthenticated(
+                "auth.malformed", "The Basic authorization header cannot be decoded."
+            ) from error
         return Credentials(token=password)
     return Credentials(session_key=cookie(scope, session_cookie))
 

@@ -110,7 +110,7 @@ def describe(route: Route) -> dict[str, Any]:
                                 "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
                             },
                         },
-                        **dict.fromkeys(("400", "401", "403", "404", "413", "422", "503", "507"), error),
+                        **dict.fromkeys(("400", "401", "403", "404", "413", "422", "503"), error),
                     },
                 }
             }

@@ -38,7 +38,7 @@ def test_an_upload_that_does_not_fit_is_refused_and_leaves_nothing(small_disk: P
     django = Django()
     body = multipart(os.urandom(8 * MEGABYTE))
     answer = request(UploadStage(django, PORTS, StagingArea()), body, length=-1 if announced else None)
-    assert (answer.status, answer.error["code"]) == (507, "storage.full")
+    assert (answer.status, answer.error["code"]) == (503, "storage.full")
     assert django.calls == []
     assert os.listdir(small_disk / "staging") == []
 

@@ -302,7 +302,7 @@ def test_a_full_staging_area_is_a_clear_sentence(home: Path) -> None:
         multipart(b"x" * 5_000),
         length=None,
     )
-    assert (answer.status, answer.error["code"]) == (507, "storage.full")
+    assert (answer.status, answer.error["code"]) == (503, "storage.full")
     assert "disk is full" in answer.error["message"]
     assert left(home) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +17,27 @@ def test_what_is_nothing_else_goes_to_django(client: Client) -> None:
     answer = client.call("GET", "/p/bank/deployments")
     assert answer.body == b"django /p/bank/deployments"
     assert answer.headers["x-request-id"]
+
+
+def test_every_answer_names_its_request_once_and_forbids_guessing_its_type(client: Client) -> None:
+    async def verbose(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"X-Request-ID", b"of-django"), (b"X-Content-Type-Options", b"nosniff")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def call() -> list[tuple[bytes, bytes]]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await Gateway(django=verbose)(scope, cast(Any, None), send)
+        return list(sent[0]["headers"])
+
+    names = [name.lower() for name, _ in asyncio.run(call())]
+    assert sorted(names) == [b"x-content-type-options", b"x-request-id"]
+    assert client.call("GET", "/serve/bank").headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_harmless_request_id_is_kept_and_a_strange_one_replaced(client: Client) -> None:

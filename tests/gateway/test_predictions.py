@@ -164,7 +164,8 @@ def test_no_prediction_leaves_when_it_cannot_be_recorded(
 
     monkeypatch.setattr("gateway.capture.os.write", full)
     answer = client.call("POST", PATH, {"records": [RECORD]})
-    assert (answer.status, answer.json()["error"]["code"]) == (507, "deployments.capture")
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "deployments.capture")
+    assert answer.headers["retry-after"]
 
 
 def test_many_requests_at_once_are_all_answered_and_recorded(client: Client, spool: Spool) -> None:

@@ -44,7 +44,7 @@ def test_it_passes_a_request_on_with_the_projects_workspace_and_nothing_else(set
     [
         ("", {}, 401, "UNAUTHENTICATED"),
         ("atl_revoked", {}, 401, "UNAUTHENTICATED"),
-        ("", {"Authorization": "Basic !!!"}, 400, "BAD_REQUEST"),
+        ("", {"Authorization": "Basic !!!"}, 401, "UNAUTHENTICATED"),
         ("atl_read", {}, 403, "PERMISSION_DENIED"),
     ],
 )

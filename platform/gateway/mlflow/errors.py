@@ -18,7 +18,6 @@ _CODES = {
     422: "INVALID_PARAMETER_VALUE",
     429: "REQUEST_LIMIT_EXCEEDED",
     503: "TEMPORARILY_UNAVAILABLE",
-    507: "RESOURCE_EXHAUSTED",
 }
 # Words of the database driver and of stack traces: never for a client.
 _INTERNALS = re.compile(r"psycopg|sqlalchemy|\[SQL:|Traceback|site-packages|File \"/", re.IGNORECASE)
