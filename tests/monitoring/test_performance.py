@@ -23,9 +23,17 @@ def test_scores_of_two_classes_agree_with_scikit_learn() -> None:
     truth = random.integers(0, 2, 200)
     score = np.round(np.clip(truth * 0.3 + random.random(200) * 0.7, 0, 1), 1)
     predicted = (score > 0.5).astype(np.int64)
-    found = score_classes(truth, predicted, score)
+    found = score_classes(truth, predicted, score, binary=True)
     assert found["f1"] == pytest.approx(metrics.f1_score(truth, predicted))
     assert found["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, score))
+
+
+def test_two_classes_have_their_scores_without_probabilities_too() -> None:
+    truth, predicted = np.array([1, 1, 0, 0, 0]), np.array([1, 0, 1, 0, 0])
+    found = score_classes(truth, predicted, binary=True)
+    assert found["precision"] == metrics.precision_score(truth, predicted)
+    assert found["recall"] == metrics.recall_score(truth, predicted)
+    assert "roc_auc" not in found
 
 
 def test_the_area_counts_ties_half() -> None:

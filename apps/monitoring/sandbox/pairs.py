@@ -136,6 +136,9 @@ class Pairs:
             lookup = np.array([classes.setdefault(value, len(classes)) for value in values], dtype=np.int64)
             numbers[name] = lookup[indices]
         positive = columns.to_numbers(table.column(POSITIVE))[0]
-        known = len(classes) == 2 and bool(np.isfinite(positive).all())
-        scores = performance.score_classes(numbers[TRUTH], numbers[PREDICTED], positive if known else None)
+        binary = len(self.names.classes) == len(classes) == 2
+        known = binary and bool(np.isfinite(positive).all())
+        scores = performance.score_classes(
+            numbers[TRUTH], numbers[PREDICTED], positive if known else None, binary=binary
+        )
         return {"rows": float(table.num_rows), **scores}

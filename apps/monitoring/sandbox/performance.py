@@ -14,12 +14,16 @@ REGRESSION = "regression"
 
 
 def score_classes(
-    truth: "NDArray[np.int64]", predicted: "NDArray[np.int64]", positive: "NDArray[np.float64] | None" = None
+    truth: "NDArray[np.int64]",
+    predicted: "NDArray[np.int64]",
+    positive: "NDArray[np.float64] | None" = None,
+    *,
+    binary: bool = False,
 ) -> dict[str, float]:
     """Return accuracy and macro precision, recall and F1; for two classes (numbers 0 and 1) also those of class 1.
 
-    `truth` and `predicted` are class numbers of shape (rows,); `positive` is the probability of class 1, given only
-    for two classes, and adds the area under the ROC curve where both classes occur. Macro means the plain mean over
+    `truth` and `predicted` are class numbers of shape (rows,); `binary`: the model knows two classes; `positive` is
+    the probability of class 1, and adds the area under the ROC curve where both classes occur. Macro means the plain mean over
     all classes that occur in truth or prediction; a ratio with an empty denominator counts as 0, as in scikit-learn.
     """
     import numpy as np
@@ -37,10 +41,10 @@ def score_classes(
         "recall_macro": float(recall[used].mean()),
         "f1_macro": float(f1[used].mean()),
     }
-    if positive is not None:
+    if binary:
         scores |= {"precision": float(precision[1]), "recall": float(recall[1]), "f1": float(f1[1])}
-        if 0 < int((truth == 1).sum()) < len(truth):
-            scores["roc_auc"] = area_under_roc(truth == 1, positive)
+    if positive is not None and 0 < int((truth == 1).sum()) < len(truth):
+        scores["roc_auc"] = area_under_roc(truth == 1, positive)
     return scores
 
 
