@@ -6,6 +6,7 @@ import zoneinfo
 from typing import Any
 
 from django import forms
+from django.contrib.auth.forms import PasswordChangeForm
 
 from apps.accounts.models import Project, Team
 from apps.accounts.states import Role, Scope
@@ -29,6 +30,18 @@ class SignInForm(forms.Form):
         max_length=1000,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+
+class PasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """Django's form and its rules, in our words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].label = "Present password"
+        new = self.fields["new_password1"]
+        new.help_text = "At least 10 characters; not a common one, not digits alone, not like your name."
+        again = self.fields["new_password2"]
+        again.label, again.help_text = "New password, again", ""
 
 
 class TokenForm(forms.Form):

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
-from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -20,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts import actions
 from apps.accounts.access import visible_projects
 from apps.accounts.authentication import address_of
-from apps.accounts.forms import MemberForm, SignInForm, TeamForm, TokenForm
+from apps.accounts.forms import MemberForm, PasswordForm, SignInForm, TeamForm, TokenForm
 from apps.accounts.models import Team
 from apps.accounts.pages import signed_in, team_page
 from apps.accounts.queries import members_of, own_tokens
@@ -130,7 +129,7 @@ def token_revoke(request: Any, token: UUID) -> HttpResponse:
 @never_cache
 def password(request: Any) -> HttpResponse:
     """Change the own password; other sessions end."""
-    form = PasswordChangeForm(request.user, request.POST or None)
+    form = PasswordForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         form.save()
         update_session_auth_hash(request, form.user)

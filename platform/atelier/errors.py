@@ -64,6 +64,17 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     )
 
 
+def method_not_allowed(request: HttpRequest, refused: HttpResponse) -> HttpResponse:
+    """405 with a page: somebody opened the address of a form, by reloading or by signing in on the way."""
+    error = errors.AtelierError(
+        "method.not_allowed", "This address takes a form from one of our pages; it shows nothing by itself."
+    )
+    error.status = 405
+    answer = error_answer(request, error)
+    answer.headers["Allow"] = refused.headers["Allow"]
+    return answer
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: our bug, found in the logs by its reference id; 503 when a component is away."""
     cause = sys.exc_info()[1]

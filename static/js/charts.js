@@ -80,6 +80,7 @@ function dress(trace, weight) {
   if (trace.type === "heatmap") {
     if (!trace.coloraxis) dressed.colorscale ??= [[0, token("--heat-0")], [1, token("--heat-1")]];
     dressed.colorbar = merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11 }, title: { side: "right", font: { size: 11 } } }, dressed.colorbar);
+    dressed.textfont ??= { color: token("--ink") };
     dressed.xgap ??= 2;
     dressed.ygap ??= 2;
   }

@@ -57,6 +57,12 @@ def test_buttons_are_readable(theme: str) -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("heat", ["heat-0", "heat-1"])
+def test_the_number_in_a_heat_map_is_readable(theme: str, heat: str) -> None:
+    check(theme, "ink", heat, 4.5)
+
+
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("paper", ["canvas", "raised", "sunken"])
 def test_the_edge_of_a_field_can_be_seen(theme: str, paper: str) -> None:
     check(theme, "rule-control", paper, 3.0)

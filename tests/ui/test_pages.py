@@ -275,6 +275,13 @@ def test_a_missing_database_is_a_503_in_a_sentence(client: Client, monkeypatch: 
     assert "refused" not in page.content.decode()
 
 
+def test_the_address_of_a_form_says_so_when_it_is_opened(people: Any) -> None:
+    page = people.client("owner").get("/p/shop/settings/trash")
+    assert page.status_code == 405
+    assert page["Allow"] == "POST"
+    assert "Nothing was changed." in page.content.decode()
+
+
 def test_our_own_bug_is_a_500_with_a_reference(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from atelier.home import views
 

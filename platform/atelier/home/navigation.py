@@ -51,7 +51,8 @@ class Navigation:
     teams: Any = ()
 
 
-#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out
+#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out. The keys t and p are kept
+#: for studies and pipelines.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     ("", (("Home", "home:project", "home", "h"),)),
     (
@@ -63,7 +64,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     ),
     (
         "Ship",
-        (("Models", "registry:list", "model", "m"), ("Deployments", "deployments:list", "deployment", "p")),
+        (("Models", "registry:list", "model", "m"), ("Deployments", "deployments:list", "deployment", "s")),
     ),
     ("Run", (("Jobs", "jobs:list", "job", "j"), ("Monitors", "monitoring:list", "monitor", "w"))),
 )
