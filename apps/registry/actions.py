@@ -53,8 +53,16 @@ def taken(name: str) -> Conflict:
 
 
 @transaction.atomic
-def update_model(*, actor: Actor, model: Model, name: object = None, description: object = None) -> Model:
+def update_model(
+    *,
+    actor: Actor,
+    model: Model,
+    name: object = None,
+    description: object = None,
+    by_client: bool = False,
+) -> Model:
     """Rename or describe. A renamed model keeps its versions and aliases; programs that name it must follow.
+    by_client: a stock client may use any name that MLflow takes.
 
     Raises Conflict "model.exists", Invalid for a bad name.
     """
@@ -63,12 +71,12 @@ def update_model(*, actor: Actor, model: Model, name: object = None, description
         model.description = check_text(description, field="description")
         tracking.describe_model(model.project_id, before, model.description)
     if name is not None and name != before:
-        model.name = check_name(name)
+        model.name = str(name) if by_client else check_name(name)
     try:
         with transaction.atomic():
-            model.save(update_fields=["name", "description", "updated_at"])
             if model.name != before:
                 tracking.rename_model(model.project_id, before, model.name)
+            model.save(update_fields=["name", "description", "updated_at"])
     except (IntegrityError, Conflict) as error:
         raise taken(model.name) from error
     if model.name != before:
@@ -207,6 +215,9 @@ def describe_version(*, actor: Actor, version: ModelVersion, description: object
     """Change the description. Raises Invalid."""
     version.description = check_text(description, field="description")
     version.save(update_fields=["description", "updated_at"])
+    get_tracking().describe_version(
+        version.project_id, version.model.name, version.number, version.description
+    )
     audit(actor, version.model, "model.describe_version", {"version": version.number})
     return version
 

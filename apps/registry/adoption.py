@@ -7,9 +7,10 @@ import re
 import uuid
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 
 from adapters.tracking import get_tracking
-from apps.accounts.access import Actor
+from apps.accounts.access import SYSTEM, Actor
 from apps.accounts.models import Project
 from apps.experiments.actions import adopt_run
 from apps.experiments.models import Run
@@ -17,6 +18,7 @@ from apps.registry import actions
 from apps.registry.models import Model, ModelVersion
 from apps.registry.promoting import record_move
 from apps.registry.states import PROTECTED, MovedBy
+from foundation.clock import now
 from foundation.errors import Forbidden, NotFound
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -50,6 +52,19 @@ def adopt_model(
     return model
 
 
+def adopt_missing(project: Project) -> None:
+    """Adopt what stock clients registered while nobody could take note of it (news that was lost)."""
+    ours = dict(
+        Model.objects.alive()
+        .filter(project=project)
+        .annotate(newest=Max("versions__number"))
+        .values_list("name", "newest")
+    )
+    for name, theirs in get_tracking().models(project.pk).items():
+        if name not in ours or (ours[name] or 0) < theirs.newest:
+            adopt_model(actor=SYSTEM, project=project, name=name)
+
+
 def _model(actor: Actor, project: Project, name: str) -> Model:
     found = Model.objects.alive().filter(project=project, name=name).select_related("project").first()
     if found is not None:
@@ -57,7 +72,9 @@ def _model(actor: Actor, project: Project, name: str) -> Model:
         return model
     try:
         with transaction.atomic():
-            model = Model.objects.create(project=project, name=name, created_by=actor.user)
+            theirs = get_tracking().models(project.pk).get(name)
+            text = theirs.description if theirs else ""
+            model = Model.objects.create(project=project, name=name, description=text, created_by=actor.user)
             actions.audit(actor, model, "model.adopt")
     except IntegrityError:
         model = Model.objects.alive().select_related("project").get(project=project, name=name)
@@ -78,11 +95,12 @@ def _run(actor: Actor, project: Project, run_id: str) -> Run | None:
 
 @transaction.atomic
 def observe_model(*, actor: Actor, project: Project, name: str) -> None:
-    """Mirror the aliases that a client moved."""
+    """Mirror the aliases that a client moved, and the descriptions it wrote."""
     model = Model.objects.alive().filter(project=project, name=name).select_related("project").first()
     if model is None:
         return
     Model.objects.select_for_update().get(pk=model.pk)
+    _mirror_descriptions(actor, model)
     theirs = get_tracking().aliases(project.pk, name)
     ours = {alias.name: alias.version.number for alias in model.aliases.select_related("version")}
     versions = {version.number: version for version in model.versions.alive()}
@@ -96,6 +114,20 @@ def observe_model(*, actor: Actor, project: Project, name: str) -> None:
                 actor=actor,
                 moved_by=MovedBy.CLIENT,
             )
+
+
+def _mirror_descriptions(actor: Actor, model: Model) -> None:
+    tracking = get_tracking()
+    theirs = tracking.models(model.project_id).get(model.name)
+    if theirs is not None and theirs.description != model.description:
+        Model.objects.filter(pk=model.pk).update(description=theirs.description, updated_at=now())
+        actions.audit(actor, model, "model.update", {"before": model.name})
+    described = {data.number: data.description for data in tracking.versions(model.project_id, model.name)}
+    for version in model.versions.alive():
+        text = described.get(version.number, version.description)
+        if text != version.description:
+            ModelVersion.objects.filter(pk=version.pk).update(description=text, updated_at=now())
+            actions.audit(actor, model, "model.describe_version", {"version": version.number})
 
 
 @transaction.atomic
@@ -118,7 +150,7 @@ def change_by_client(
     model: Model = found
     if new_name is not None:
         _refuse_protected(model, None)
-        actions.update_model(actor=actor, model=model, name=new_name)
+        actions.update_model(actor=actor, model=model, name=new_name, by_client=True)
     elif version is None:
         _refuse_protected(model, None)
         actions.trash_model(actor=actor, model=model)

@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Prefetch, Q, QuerySet
 from adapters.tracking import ARTIFACT_SCHEME, location_key
 from apps.accounts.models import Project
 from apps.registry.access import get_model, get_version
+from apps.registry.adoption import adopt_missing
 from apps.registry.models import Alias, AliasMove, Model, ModelVersion, Promotion
 from apps.registry.states import LIVE, PROTECTED, VersionState
 from foundation.errors import NotFound
@@ -18,6 +19,8 @@ from foundation.errors import NotFound
 
 def models_of(project: Project, *, q: str = "", trashed: bool = False) -> QuerySet[Model]:
     """The project's models with their number of versions, the newest number and their aliases."""
+    if not trashed:
+        adopt_missing(project)
     rows = Model.objects.filter(project=project, deleted_at__isnull=not trashed)
     if q:
         rows = rows.filter(name__icontains=q.replace("\x00", ""))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from apps.experiments.models import Run
-from apps.registry import adoption
+from apps.registry import actions, adoption
 from apps.registry.models import Alias, AliasMove, Model, ModelVersion
-from apps.registry.queries import is_registered
+from apps.registry.queries import is_registered, models_of
 from apps.registry.states import MovedBy
-from foundation.errors import Forbidden, NotFound
+from foundation.errors import Forbidden, Invalid, NotFound
 from tests.support.people import People
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +105,41 @@ def test_what_a_version_consists_of_is_known_by_model_and_by_path(
         ("", False),
     ):
         assert is_registered(people.project.pk, path=path) == expected, path
+
+
+def test_what_was_registered_while_nobody_took_note_appears_in_the_list(
+    people: People, churn: Model, make_run: Callable[..., Run], fake_tracking: Any
+) -> None:
+    run = make_run()
+    fake_tracking.create_model(people.project.pk, "lost", description="From a notebook")
+    fake_tracking.create_version(people.project.pk, "lost", run_id=run.hex)
+    fake_tracking.create_version(people.project.pk, "churn", run_id=run.hex)
+    found = {model.name: (model.newest, model.description) for model in models_of(people.project)}
+    assert found == {"churn": (1, ""), "lost": (1, "From a notebook")}
+    models_of(people.project)
+    assert ModelVersion.objects.count() == 2
+
+
+def test_descriptions_go_both_ways(
+    people: People, make_version: Callable[..., ModelVersion], fake_tracking: Any
+) -> None:
+    version = make_version()
+    actor = people.actor("contributor")
+    fake_tracking.describe_model(people.project.pk, "churn", "Who leaves")
+    fake_tracking.describe_version(people.project.pk, "churn", 1, "The first")
+    adoption.observe_model(actor=actor, project=people.project, name="churn")
+    version.refresh_from_db()
+    assert (version.description, Model.objects.get().description) == ("The first", "Who leaves")
+    actions.describe_version(actor=actor, version=version, description="Better")
+    assert fake_tracking.versions(people.project.pk, "churn")[0].description == "Better"
+
+
+def test_a_client_renames_to_any_name_that_mlflow_takes(
+    people: People, churn: Model, fake_tracking: Any
+) -> None:
+    actor = people.actor("contributor")
+    adoption.change_by_client(actor=actor, project=people.project, name="churn", new_name="Wer geht? ü")
+    assert Model.objects.get().name == "Wer geht? ü"
+    for bad in ("a/b", "a:b", " ", "x" * 300, "a\x00b"):
+        with pytest.raises(Invalid):
+            adoption.change_by_client(actor=actor, project=people.project, name="Wer geht? ü", new_name=bad)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.tracking import ARCHIVED_TAG, DIGEST_TAG
+from adapters.tracking import ARCHIVED_TAG, DIGEST_TAG, RegisteredModel
 from foundation.errors import Conflict, Invalid, NotFound
 from tests.tracking.conftest import CHURN, Bench
 
@@ -354,6 +354,14 @@ def test_a_registered_model_gets_numbered_versions_and_aliases(bench: Bench) -> 
     bench.tracking.delete_alias(bench.project, "churn", "best")
     bench.tracking.delete_alias(bench.project, "churn", "best")
     assert bench.tracking.aliases(bench.project, "churn") == {"production": 2}
+    bench.tracking.describe_version(bench.project, "churn", 2, "better")
+    assert bench.tracking.versions(bench.project, "churn")[1].description == "better"
+    bench.tracking.trash_version(bench.project, "churn", 3)
+    bench.tracking.create_model(bench.project, "empty", description="nothing yet")
+    assert bench.tracking.models(bench.project) == {
+        "churn": RegisteredModel("churn", "who leaves", 2),
+        "empty": RegisteredModel("empty", "nothing yet", 0),
+    }
 
 
 def test_the_registry_refuses_what_does_not_fit(bench: Bench, other_project: UUID) -> None:

@@ -82,6 +82,7 @@ def test_a_job_writes_files_below_its_own_runs_only(setup: Setup, job: str) -> N
     for place in (
         f"{RUN}/artifacts/a.txt",
         f"{CHILD}/artifacts/a/b",
+        f"{RUN}/artifacts-0123abcd/a.txt",
         f"models/{MODEL}/artifacts/MLmodel",
     ):
         assert setup.ask("PUT", f"{base}/{place}", b"x", token=job)[0] == 200, place
@@ -180,3 +181,19 @@ def test_a_name_that_is_taken_is_said_without_the_drivers_words(setup: Setup) ->
         "error_code": "RESOURCE_ALREADY_EXISTS",
         "message": "Experiment(name=a) already exists.",
     }
+
+
+def test_a_collision_of_two_clients_is_asked_again(setup: Setup) -> None:
+    """MLflow answers 400 to one of two clients that set the same tag at the same moment."""
+    answer = {"error_code": "BAD_REQUEST", "message": "(psycopg.errors.UniqueViolation) tags_pk"}
+    for route, times in (("runs/set-tag", 2), ("runs/log-batch", 2), ("experiments/create", 1)):
+        setup.stand.seen.clear()
+        setup.stand.answers[f"{API}/{route}"] = (400, json.dumps(answer).encode())
+        assert setup.ask("POST", f"{API}/{route}", {"run_id": RUN})[0] == 400
+        assert len(setup.stand.seen) == times, route
+
+
+def test_the_studio_hears_of_descriptions(setup: Setup) -> None:
+    for route in ("registered-models/update", "model-versions/update"):
+        assert setup.ask("PATCH", f"{API}/{route}", {"name": "churn", "description": "x"})[0] == 200
+    assert setup.ports.told == [("changed", "churn")] * 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from adapters.tracking.limits import TAG_LIMIT, check_key, check_value
-from adapters.tracking.protocol import LoggedModel, VersionData, location_key
+from adapters.tracking.protocol import LoggedModel, RegisteredModel, VersionData, location_key
 from foundation.clock import now
 from foundation.errors import Conflict, Invalid, NotFound
 
@@ -34,9 +35,23 @@ class FakeRegistry:
         self._check_name(project_id, name)
         self._models[(project_id, name)] = _Model(description)
 
+    def models(self, project_id: UUID) -> dict[str, RegisteredModel]:
+        """As the real one."""
+        return {
+            name: RegisteredModel(
+                name, model.description, max((v.number for v in model.versions if not v.deleted), default=0)
+            )
+            for (owner, name), model in self._models.items()
+            if owner == project_id
+        }
+
     def describe_model(self, project_id: UUID, name: str, description: str) -> None:
         """As the real one."""
         self._model(project_id, name).description = description
+
+    def describe_version(self, project_id: UUID, name: str, version: int, description: str) -> None:
+        """As the real one."""
+        self._change_version(project_id, name, version, description=description)
 
     def rename_model(self, project_id: UUID, name: str, new_name: str) -> None:
         """As the real one."""
@@ -100,19 +115,19 @@ class FakeRegistry:
 
     def trash_version(self, project_id: UUID, name: str, version: int) -> None:
         """As the real one."""
-        self._mark_version(project_id, name, version, True)
+        self._change_version(project_id, name, version, deleted=True)
         model = self._model(project_id, name)
         model.aliases = {alias: number for alias, number in model.aliases.items() if number != version}
 
     def restore_version(self, project_id: UUID, name: str, version: int) -> None:
         """As the real one."""
-        self._mark_version(project_id, name, version, False)
+        self._change_version(project_id, name, version, deleted=False)
 
-    def _mark_version(self, project_id: UUID, name: str, version: int, deleted: bool) -> None:
+    def _change_version(self, project_id: UUID, name: str, version: int, **changes: Any) -> None:
         model = self._models.get((project_id, name))
         if model is None or not 1 <= version <= len(model.versions):
             raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
-        model.versions[version - 1] = replace(model.versions[version - 1], deleted=deleted)
+        model.versions[version - 1] = replace(model.versions[version - 1], **changes)
 
     def aliases(self, project_id: UUID, name: str) -> dict[str, int]:
         """As the real one."""

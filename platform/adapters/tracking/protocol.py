@@ -129,6 +129,15 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A registered model as MLflow has it. newest: the highest number of a version that is not deleted, or 0."""
+
+    name: str
+    description: str = ""
+    newest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VersionData:
     """One version of a registered model, as MLflow keeps it. key: the model's folder in the object store."""
 
@@ -200,7 +209,9 @@ class Tracking(Protocol):
 
     # registry
     def create_model(self, project_id: UUID, name: str, *, description: str = "") -> None: ...
+    def models(self, project_id: UUID) -> dict[str, RegisteredModel]: ...
     def describe_model(self, project_id: UUID, name: str, description: str) -> None: ...
+    def describe_version(self, project_id: UUID, name: str, version: int, description: str) -> None: ...
     def rename_model(self, project_id: UUID, name: str, new_name: str) -> None: ...
     def trash_model(self, project_id: UUID, name: str, mark: str) -> None: ...
     def restore_model(self, project_id: UUID, mark: str, name: str) -> None: ...

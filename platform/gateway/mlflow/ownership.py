@@ -21,7 +21,8 @@ ARTIFACTS = re.compile(
 )
 LOGGED_MODELS = re.compile(rf"{re.escape(API)}/logged-models/([^/]+)(?:/.*)?", re.DOTALL)
 MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
-OF_RUN = re.compile(r"workspaces/[^/]+/[^/]+/([0-9a-f]{32})/artifacts/.+", re.DOTALL)
+#: After a lost attempt a run gets a fresh folder, artifacts-<8 digits> (adapters.tracking reset_run).
+OF_RUN = re.compile(r"workspaces/[^/]+/[^/]+/([0-9a-f]{32})/artifacts(?:-[0-9a-f]{8})?/.+", re.DOTALL)
 OF_MODEL = re.compile(r"workspaces/[^/]+/[^/]+/models/(m-[0-9a-f]{32})/.+", re.DOTALL)
 
 

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
 JOBS_ONLY = "log"  # this treatment is for the tokens of jobs: what others log is passed on unread
+# Two clients that set the same tag at once meet in MLflow, which fails one of them: asked again, it overwrites.
+LOGGING = re.compile(r"/api/2\.0/mlflow/runs/(set-tag|log-[a-z]+)")
+COLLISION = b"UniqueViolation"
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 ARTIFACT_LIMIT = 20 * 1024**3
 _SAFE = "/:@!$&'()*+,;=~-._"
@@ -192,6 +195,8 @@ class MlflowProxy:
             async with self.upstream.open(method, target, headers, body) as response:
                 if response.status >= 400:
                     answer = Answer(response.status, "application/json", await response.read())
+                    if COLLISION in answer.body and LOGGING.match(path) and isinstance(body, bytes):
+                        answer = await self.upstream.ask(method, target, headers, body)
                     await self._send(send, answer)
                     return
                 await self._relay(send, response, artifact=artifact)

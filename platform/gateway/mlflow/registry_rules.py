@@ -74,6 +74,15 @@ async def create_version(call: Call) -> Answer:
     return answer
 
 
+async def describe(call: Call) -> Answer:
+    """The description of a model, or of one of its versions."""
+    name = bodies.text(call.fields, "name")
+    answer = await call.forward()
+    if answer.status == 200:
+        await tell(call.ports.observe_model(call.caller, call.project, name))
+    return answer
+
+
 async def rename_model(call: Call) -> Answer:
     """Another name: the studio renames its model, MLflow's rows follow in the same transaction."""
     name, new_name = bodies.text(call.fields, "name"), bodies.text(call.fields, "new_name")
@@ -112,6 +121,7 @@ ALL: dict[str, Treatment] = {
     **TREATMENTS,
     **ownership.TREATMENTS,
     "alias": alias,
+    "describe": describe,
     "create_model": create_model,
     "create_version": create_version,
     "rename_model": rename_model,

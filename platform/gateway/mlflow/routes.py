@@ -71,7 +71,7 @@ _EXACT: dict[str, str] = {
     f"POST {_V2}/logged-models/search": "read experiment_body",
     # the model registry
     f"POST {_V2}/registered-models/create": "write create_model",
-    f"PATCH {_V2}/registered-models/update": "write",
+    f"PATCH {_V2}/registered-models/update": "write describe",
     f"POST {_V2}/registered-models/rename": "write rename_model",
     f"DELETE {_V2}/registered-models/delete": "write delete_model",
     f"GET {_V2}/registered-models/get": "read",
@@ -84,7 +84,7 @@ _EXACT: dict[str, str] = {
     f"DELETE {_V2}/registered-models/alias": "write alias",
     f"GET {_V2}/registered-models/alias": "read",
     f"POST {_V2}/model-versions/create": "write create_version",
-    f"PATCH {_V2}/model-versions/update": "write",
+    f"PATCH {_V2}/model-versions/update": "write describe",
     f"DELETE {_V2}/model-versions/delete": "write delete_version",
     f"GET {_V2}/model-versions/get": "read",
     f"GET {_V2}/model-versions/get-download-uri": "read",

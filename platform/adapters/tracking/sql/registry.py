@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from adapters.tracking.limits import TAG_LIMIT, check_key, check_value
-from adapters.tracking.protocol import VersionData, location_key, workspace_name
+from adapters.tracking.protocol import RegisteredModel, VersionData, location_key, workspace_name
 from adapters.tracking.sql.logging import no_run
 from adapters.tracking.sql.rows import execute, fetch_all, fetch_one, millis, moment
 from foundation.errors import Conflict, Invalid, NotFound
@@ -24,6 +24,17 @@ SELECT v.version, v.run_id, v.source, v.storage_location, v.description, v.creat
        (SELECT json_object_agg(key, value) FROM mlflow.model_version_tags t
          WHERE t.workspace = v.workspace AND t.name = v.name AND t.version = v.version)
   FROM mlflow.model_versions v WHERE v.workspace = %s AND v.name = %s ORDER BY v.version DESC
+"""
+
+
+_MODELS = """
+SELECT m.name, coalesce(m.description, ''), coalesce((
+         SELECT max(v.version) FROM mlflow.model_versions v
+          WHERE v.workspace = m.workspace AND v.name = m.name AND v.current_stage <> %s), 0)
+  FROM mlflow.registered_models m
+ WHERE m.workspace = %s AND NOT EXISTS (
+         SELECT 1 FROM mlflow.registered_model_tags t
+          WHERE t.workspace = m.workspace AND t.name = m.name AND t.key = 'mlflow.prompt.is_prompt')
 """
 
 
@@ -53,9 +64,18 @@ class SqlRegistry:
         if not made:
             raise Conflict("tracking.model_exists", f"There is already a registered model {name!r}.")
 
+    def models(self, project_id: UUID) -> dict[str, RegisteredModel]:
+        """The project's registered models by name, without prompts, which MLflow keeps in the same table."""
+        rows = fetch_all(_MODELS, [DELETED_STAGE, workspace_name(project_id)])
+        return {row[0]: RegisteredModel(*row) for row in rows}
+
     def describe_model(self, project_id: UUID, name: str, description: str) -> None:
         """Set the model's description. Raises NotFound."""
         self._update_model(project_id, name, "description = %s", [description[:DESCRIPTION_LIMIT]])
+
+    def describe_version(self, project_id: UUID, name: str, version: int, description: str) -> None:
+        """Set a version's description. Raises NotFound."""
+        self._update_version(project_id, name, version, "description = %s", description[:DESCRIPTION_LIMIT])
 
     def rename_model(self, project_id: UUID, name: str, new_name: str) -> None:
         """Give the model another name; versions, tags and aliases follow. Raises NotFound, Conflict."""
@@ -179,7 +199,7 @@ class SqlRegistry:
     def trash_version(self, project_id: UUID, name: str, version: int) -> None:
         """Hide a version from every client, as MLflow's own deletion does, but keep what it says; its
         aliases go. Raises NotFound."""
-        self._version_stage(project_id, name, version, DELETED_STAGE)
+        self._update_version(project_id, name, version, "current_stage = %s", DELETED_STAGE)
         execute(
             "DELETE FROM mlflow.registered_model_aliases WHERE workspace = %s AND name = %s AND version = %s",
             [workspace_name(project_id), name, version],
@@ -187,14 +207,14 @@ class SqlRegistry:
 
     def restore_version(self, project_id: UUID, name: str, version: int) -> None:
         """Show a version again. Raises NotFound."""
-        self._version_stage(project_id, name, version, "None")
+        self._update_version(project_id, name, version, "current_stage = %s", "None")
 
     @staticmethod
-    def _version_stage(project_id: UUID, name: str, version: int, stage: str) -> None:
+    def _update_version(project_id: UUID, name: str, version: int, assignment: str, value: str) -> None:
         changed = execute(
-            "UPDATE mlflow.model_versions SET current_stage = %s, last_updated_time = %s"
+            f"UPDATE mlflow.model_versions SET {assignment}, last_updated_time = %s"
             " WHERE workspace = %s AND name = %s AND version = %s",
-            [stage, millis(), workspace_name(project_id), name, version],
+            [value, millis(), workspace_name(project_id), name, version],
         )
         if not changed:
             raise NotFound("tracking.no_version", f"There is no version {version} of {name!r}.")
