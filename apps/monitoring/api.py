@@ -38,7 +38,7 @@ def _etag(monitor: Monitor) -> str:
 
 def _state(given: str, allowed: Any, what: str) -> str:
     if given and given not in allowed.values:
-        raise Invalid("list.state", f"A {what} is in one of these states: {', '.join(allowed.values)}.")
+        raise Invalid("list.state", f"For {what}s, state is one of {', '.join(allowed.values)}.")
     return given
 
 

@@ -67,7 +67,13 @@ def align(start: datetime, end: datetime, *, size: str, zone: ZoneInfo) -> list[
     """
     if start.tzinfo is None or end.tzinfo is None:
         raise Invalid("monitor.period", "Start and end need a time zone, for instance 2021-04-01T00:00:00Z.")
-    start, end = start.astimezone(UTC), end.astimezone(UTC)
+    try:
+        return _align(start.astimezone(UTC), end.astimezone(UTC), size=size, zone=zone)
+    except OverflowError as error:
+        raise Invalid("monitor.period", "The period lies outside the calendar.") from error
+
+
+def _align(start: datetime, end: datetime, *, size: str, zone: ZoneInfo) -> list[Window]:
     if start >= end:
         raise Invalid("monitor.period", "The end of the period must be after its start.")
     minutes = parse_size(size)
@@ -85,7 +91,7 @@ def align(start: datetime, end: datetime, *, size: str, zone: ZoneInfo) -> list[
             return found
         if previous is None or bound > previous:
             previous = bound
-    raise Invalid("monitor.period", "The period lies outside the calendar.")
+    raise AssertionError("bounds have no end")
 
 
 def window_of(moment: datetime, *, size: str, zone: ZoneInfo) -> Window:

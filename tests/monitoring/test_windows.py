@@ -100,3 +100,12 @@ def test_it_rejects_periods_that_are_empty_naive_or_too_long() -> None:
 def test_it_rejects_an_unknown_time_zone() -> None:
     with pytest.raises(Invalid):
         get_zone("Europe/Atlantis")
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+@pytest.mark.parametrize("size", ["1d", "1w"])
+def test_a_period_at_the_end_of_the_calendar_is_refused_in_a_sentence(year: int, size: str) -> None:
+    start = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, tzinfo=UTC)
+    with pytest.raises(Invalid) as caught:
+        align(start, start + timedelta(hours=20), size=size, zone=BERLIN)
+    assert caught.value.code == "monitor.period"
