@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import os
 
-from foundation.errors import Invalid
 
-
-def _number(name: str, default: float, low: float, high: float) -> float:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise Invalid("setting.invalid", f"{name} is {text!r}; a number from {low:g} to {high:g} is needed.")
-    return value
+def _number(name: str, default: float) -> float:
+    """runtime.settings_table has refused what is no number or out of bounds."""
+    return float(os.environ.get(name) or default)
 
 
 # A worker that has not been heard of for so long has lost its jobs.
-LEASE = _number("ATELIER_LEASE_SECONDS", 45.0, 2.0, 3600.0)
+LEASE = _number("ATELIER_LEASE_SECONDS", 45.0)
 # A supervisor gives up a little before its lease does, so that its child is dead when the reaper comes.
 GIVE_UP = LEASE * 0.9
 HEARTBEAT = LEASE / 3
 # How often a worker asks whether a job is to be cancelled.
 LOOK = 0.5
 # From SIGTERM to SIGKILL of a child.
-GRACE = _number("ATELIER_GRACE_SECONDS", 10.0, 0.1, 600.0)
+GRACE = _number("ATELIER_GRACE_SECONDS", 10.0)
 # The warm parent's imports cost seconds of processor time: at a start of the studio others need them first.
 # A job that comes earlier starts it at once.
 WARM_UP = 4.0
@@ -37,7 +27,7 @@ LAUNCH = 120.0
 # How long a finished result is kept for a database that is away.
 FINISH = 600.0
 # A worker that is told to stop lets its jobs finish for so long before it returns them to the queue.
-DRAIN = _number("ATELIER_DRAIN_SECONDS", 4.0, 0.0, 86_400.0)
+DRAIN = _number("ATELIER_DRAIN_SECONDS", 4.0)
 # Work that waits for so long although a slot is free has lost its doorbell.
 OVERDUE = min(10.0, LEASE)
 # What a child may use when its plan does not say: share of the machine's memory, bytes of log.

@@ -103,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Conf
     """
     env = os.environ if environ is None else environ
     home = Home(check.home_path(env.get("ATELIER_HOME") or str(ROOT / "var")))
+    check.check_tuning(env)
     known = read_json(home.endpoints) if join else {}
     services = read_json(home.services) if known else {}
 

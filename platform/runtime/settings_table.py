@@ -42,6 +42,13 @@ SECRET_SETTINGS = (
     "ATELIER_ADMIN_PASSWORD",
 )
 
+SECONDS = {  # from, to; apps.jobs.rules reads them
+    "ATELIER_LEASE_SECONDS": (2.0, 3600.0),
+    "ATELIER_GRACE_SECONDS": (0.1, 600.0),
+    "ATELIER_DRAIN_SECONDS": (0.0, 86_400.0),
+}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 _HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\*|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -147,6 +154,43 @@ def listen_host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
         raise refuse("ATELIER_HOST", f"is {text!r}, but must be an address such as 127.0.0.1 or 0.0.0.0.")
     return text
+
+
+def internal_url(text: str) -> str:
+    """The address of web for jobs: like the public one, without a path."""
+    parts = _split("ATELIER_INTERNAL_URL", text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        raise refuse("ATELIER_INTERNAL_URL", f"is {text!r}, but must look like http://web:8000.")
+    return text
+
+
+def check_tuning(env: Mapping[str, str]) -> None:
+    """The settings that single parts of the studio read for themselves, so that a bad one stops the start."""
+    given = {name: text for name, text in env.items() if text}
+    if text := given.get("ATELIER_DATABASE_POOL"):
+        whole_number("ATELIER_DATABASE_POOL", text, 0, 1000)
+    for name, (low, high) in SECONDS.items():
+        if name not in given:
+            continue
+        try:
+            fits = low <= float(given[name]) <= high
+        except ValueError:
+            fits = False
+        if not fits:
+            raise refuse(
+                name, f"is {given[name]!r}, but must be a number of seconds from {low:g} to {high:g}."
+            )
+    if given.get("ATELIER_LOG_LEVEL", "INFO").upper() not in LEVELS:
+        raise refuse(
+            "ATELIER_LOG_LEVEL", f"is {given['ATELIER_LOG_LEVEL']!r}, not one of {', '.join(LEVELS)}."
+        )
+    if given.get("ATELIER_DEBUG", "0") not in {"0", "1"}:
+        raise refuse("ATELIER_DEBUG", "is neither 0 nor 1.")
+    if text := given.get("ATELIER_INTERNAL_URL"):
+        internal_url(text)
+    queues = [name.strip() for name in given.get("ATELIER_QUEUES", "cpu").split(",") if name.strip()]
+    if not queues or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name) for name in queues):
+        raise refuse("ATELIER_QUEUES", "must hold names of queues, separated by commas, as cpu,gpu.")
 
 
 def with_schema(url: str, schema: str) -> str:

@@ -14,16 +14,18 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import socket
+from urllib.parse import unquote, urlsplit
 
 from runtime import postgres, prepare, provision, records, recovery, valkey, web
 from runtime.children import Command
 from runtime.config import ROOT, Config, load
-from runtime.errors import RuntimeFault
+from runtime.errors import ConfigError, RuntimeFault
 from runtime.home import (
     Home,
     make_socket_folder,
@@ -60,6 +62,7 @@ def main(arguments: list[str]) -> int:
     config = load(join=False)
     home = Home(config.home)
     home.make()
+    check_store(config.storage_url)
     with _only_keeper(home):
         prepare.check_layout(home)
         studio = Studio(config, home)
@@ -85,6 +88,23 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--workers", metavar="SLOTS", help="how many jobs run at once (default 2)")
     parser.add_argument("--tour", action="store_true", help="run the tour on real data once it is ready")
     return parser.parse_args(arguments)
+
+
+def check_store(storage_url: str) -> None:
+    """A folder as object store is made and can be written, or ConfigError is raised."""
+    parts = urlsplit(storage_url)
+    if parts.scheme != "file":
+        return
+    folder = Path(unquote(parts.path))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"ATELIER_STORAGE_URL names {folder}, which cannot be written ({error.strerror}): "
+            "name a folder that belongs to you."
+        ) from error
 
 
 @contextlib.contextmanager

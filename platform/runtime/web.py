@@ -6,6 +6,7 @@ refuses nobody: connections wait for the next one.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -61,6 +62,12 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise RuntimeFault(f"{host} is not an address of this machine: choose another --host.") from error
+        if error.errno == errno.EACCES:
+            raise RuntimeFault(
+                f"Port {port} is for root only on this machine: choose one above 1023 with --port."
+            ) from error
         raise RuntimeFault(
             f"Port {port} on {host} cannot be used ({error.strerror}): "
             "stop what listens there, or choose another port with --port."

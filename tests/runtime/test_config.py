@@ -9,8 +9,10 @@ import pytest
 
 from runtime import records
 from runtime.config import load
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, RuntimeFault
 from runtime.home import Home, make_socket_folder, remove_socket_folder, write_private, write_record
+from runtime.up import check_store
+from runtime.web import bind
 
 DATABASE = "postgresql://user:s%40cret@db.example:5433/studio?sslmode=require"
 
@@ -46,6 +48,15 @@ def test_nothing_set_is_a_studio_that_does_not_run(tmp_path: Path) -> None:
         ("ATELIER_SECRET_KEY", "short", "at least 32"),
         ("ATELIER_PUBLIC_URL", "studio.example", "must look like https://"),
         ("ATELIER_PUBLIC_URL", "https://studio.example/path", "no path"),
+        ("ATELIER_DATABASE_POOL", "many", "whole number"),
+        ("ATELIER_DATABASE_POOL", "-3", "from 0 to 1000"),
+        ("ATELIER_LEASE_SECONDS", "nan", "from 2 to 3600"),
+        ("ATELIER_GRACE_SECONDS", "-1", "from 0.1 to 600"),
+        ("ATELIER_DRAIN_SECONDS", "x", "number of seconds"),
+        ("ATELIER_LOG_LEVEL", "LOUD", "not one of DEBUG"),
+        ("ATELIER_DEBUG", "yes", "neither 0 nor 1"),
+        ("ATELIER_INTERNAL_URL", "web:8000", "must look like http://"),
+        ("ATELIER_QUEUES", "a b,;", "names of queues"),
         ("ATELIER_ALLOWED_HOSTS", "good.example, http://bad", "not a host name"),
     ],
 )
@@ -173,3 +184,15 @@ def test_socket_folders_are_private_short_and_removed_exactly(tmp_path: Path) ->
     other.mkdir()
     remove_socket_folder(other)
     assert other.exists()
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    with pytest.raises(RuntimeFault, match="is not an address of this machine"):
+        bind("203.0.113.9", 8399)
+
+
+def test_an_object_store_that_cannot_be_written_stops_the_start() -> None:
+    with pytest.raises(
+        ConfigError, match="^ATELIER_STORAGE_URL names /proc/nothing, which cannot be written"
+    ):
+        check_store("file:///proc/nothing")
