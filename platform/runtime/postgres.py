@@ -110,7 +110,14 @@ class Postgres:
             *([] if self.durable else ["--no-sync"]),
         ]
         result = subprocess.run(  # type: ignore[call-overload]
-            argv, cwd="/", env=_clean_environment(), umask=0o077, capture_output=True, text=True, **account
+            argv,
+            cwd="/",
+            env=_clean_environment(),
+            umask=0o077,
+            start_new_session=True,  # Ctrl-C is for the keeper, which stops in order
+            capture_output=True,
+            text=True,
+            **account,
         )
         if result.returncode:
             raise RuntimeFault(f"The embedded database cannot be made: {_last_line(result.stderr)}")

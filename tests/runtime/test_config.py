@@ -193,6 +193,6 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
 
 def test_an_object_store_that_cannot_be_written_stops_the_start() -> None:
     with pytest.raises(
-        ConfigError, match="^ATELIER_STORAGE_URL names /proc/nothing, which cannot be written"
+        ConfigError, match=r"^ATELIER_STORAGE_URL names /proc/nothing, which cannot be written"
     ):
         check_store("file:///proc/nothing")
