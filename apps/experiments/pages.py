@@ -25,7 +25,7 @@ from apps.experiments.queries import (
     split_parameters,
 )
 from apps.experiments.state_filter import STATES
-from apps.experiments.states import RunSource
+from apps.experiments.states import NOT_CHOSEN, RunSource
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
 from foundation.errors import AtelierError
@@ -34,7 +34,11 @@ from foundation.ui.series import series_colour, series_index
 
 TABS = ("overview", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
 LIVE_TABS = frozenset({"overview", "curves"})
+#: So many metrics fit beside the other columns at 1280 px; the list of all runs also names the experiment.
 METRIC_COLUMNS_AT_MOST = 4
+METRIC_COLUMNS_OF_ALL = 2
+#: Columns of the run itself that are there to be chosen.
+RUN_COLUMNS = {"by": "Started by", "id": "Id"}
 CURVES_AT_MOST = 40
 FILTER_EXAMPLES = (
     "metrics.accuracy > 0.9",
@@ -83,13 +87,18 @@ class TableColumn:
     numeric: bool
     best_first: bool = False
 
+    @property
+    def order(self) -> str:
+        """The word that sorts by it; empty where MLflow's search cannot."""
+        return "" if self.key.startswith("run.") else self.key
+
 
 @dataclass(frozen=True)
 class TableRow:
     """One row with the values of the chosen columns."""
 
     row: RunRow
-    values: list[tuple[Any, bool]]
+    values: list[tuple[TableColumn, Any]]
 
 
 @dataclass(frozen=True)
@@ -143,8 +152,9 @@ class RunTable:
             rows, following = page.rows, page.next
         except AtelierError as error:
             rows, following, problem = [], None, error.message
-        columns = _chosen(asked.get("columns"), rows)
-        table = [TableRow(row, [(row.value(c.key), c.numeric) for c in columns]) for row in rows]
+        most = METRIC_COLUMNS_AT_MOST if experiment else METRIC_COLUMNS_OF_ALL
+        columns = _chosen(asked.get("columns"), rows, most)
+        table = [TableRow(row, [(c, row.value(c.key)) for c in columns]) for row in rows]
         oldest = [r.run.created_at for r in rows if not r.run.is_terminal]
         return cls(
             project=project,
@@ -181,24 +191,29 @@ def _client_code(request: HttpRequest, project: Project, experiment: Experiment 
     )
 
 
-def _chosen(text: str | None, rows: Sequence[RunRow]) -> list[TableColumn]:
-    """The columns that the URL names, else the metrics that matter for the runs on this page."""
+def _chosen(text: str | None, rows: Sequence[RunRow], most: int) -> list[TableColumn]:
+    """The columns that the URL names, else the `most` metrics that matter for the runs on this page."""
     if text is not None:
-        keys = [k for k in dict.fromkeys(text.split(",")) if k.startswith(("metrics.", "params.", "tags."))]
+        keys = [k for k in dict.fromkeys(text.split(",")) if _is_column(k)]
         return [_column(k) for k in keys[:20]]
     present = {name for row in rows for name in row.metrics}
     known = [name for name in TELLING if name in present]
     regressed = [name for name in known if METRICS[name].task == "regression"]
     if 0 < len(regressed) < len(known):  # both tasks side by side: two columns for each
-        known = [name for name in known if name not in regressed][:2] + regressed[:2]
+        known = [name for name in known if name not in regressed][: most // 2] + regressed[: most // 2]
     others = [n for n in sorted(present) if n not in METRICS and not n.startswith(("fold_", "train_"))]
     others = [n for n in others if not n.endswith(("_std", "_seconds"))]
-    return [_column(f"metrics.{name}") for name in (known or others)[:METRIC_COLUMNS_AT_MOST]]
+    return [_column(f"metrics.{name}") for name in (known or others)[:most]]
+
+
+def _is_column(key: str) -> bool:
+    kind, _, name = key.partition(".")
+    return kind in ("metrics", "params", "tags") or (kind == "run" and name in RUN_COLUMNS)
 
 
 def _column(key: str) -> TableColumn:
     kind, _, name = key.partition(".")
-    heading = title(name) if kind == "metrics" else name
+    heading = title(name) if kind == "metrics" else RUN_COLUMNS[name] if kind == "run" else name
     return TableColumn(key, heading, kind == "metrics", kind == "metrics" and direction(name) != "min")
 
 
@@ -207,7 +222,7 @@ def _offered(
 ) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Columns to choose from: [(group, [(key, title, chosen)])], from the runs on this page."""
     chosen = {c.key for c in columns}
-    groups: dict[str, set[str]] = {"metrics": set(), "params": set(), "tags": set()}
+    groups: dict[str, set[str]] = {"metrics": set(), "params": set(), "tags": set(), "run": set(RUN_COLUMNS)}
     for row in rows:
         groups["metrics"] |= {m for m in row.metrics if not m.startswith("fold_")}
         groups["params"] |= set(row.data.params if row.data else row.parameters)
@@ -215,13 +230,13 @@ def _offered(
     for key in chosen:
         kind, _, name = key.partition(".")
         groups[kind].add(name)
-    names = {"metrics": "Metrics", "params": "Parameters", "tags": "Tags"}
+    names = {"metrics": "Metrics", "params": "Parameters", "tags": "Tags", "run": "Run"}
     order = {name: n for n, name in enumerate(METRICS)}
     return [
         (
             names[kind],
             [
-                (f"{kind}.{n}", title(n) if kind == "metrics" else n, f"{kind}.{n}" in chosen)
+                (f"{kind}.{n}", _column(f"{kind}.{n}").title, f"{kind}.{n}" in chosen)
                 for n in sorted(found, key=lambda n: (order.get(n, 99), n))
             ],
         )
@@ -261,10 +276,12 @@ class RunView:
         return self.tab in LIVE_TABS and not self.run.is_terminal
 
     @property
-    def left_out(self) -> dict[str, str]:
-        """Columns that the training did not use, with the reason."""
+    def left_out(self) -> list[tuple[str, str]]:
+        """(column, reason) of what the training did not use; what was not chosen is one entry, the last."""
         found: dict[str, str] = (self.run.details.get("features") or {}).get("left_out", {})
-        return found
+        reasons = [(name, why) for name, why in found.items() if why != NOT_CHOSEN]
+        rest = [name for name, why in found.items() if why == NOT_CHOSEN]
+        return [*reasons, *([(NOT_CHOSEN, ", ".join(rest))] if rest else [])]
 
     @property
     def source_tags(self) -> dict[str, str]:

@@ -61,8 +61,11 @@ class RunRow:
         return (name, self.metrics[name]) if name else None
 
     def value(self, column: str) -> Any:
-        """The value of a chosen column: "metrics.accuracy", "params.max_depth" or "tags.team"."""
+        """The value of a chosen column: "metrics.accuracy", "params.max_depth", "tags.team" or "run.by"."""
         kind, _, key = column.partition(".")
+        if kind == "run":
+            by = self.run.created_by
+            return self.run.hex if key == "id" else by.username if by else None
         if kind == "metrics":
             return self.metrics.get(key)
         if kind == "params":

@@ -6,6 +6,9 @@ from django.db import models
 
 from apps.jobs.states import JobState
 
+#: Why a training did not use a column that the run's list of columns does not name.
+NOT_CHOSEN = "not chosen"
+
 
 class RunSource(models.TextChoices):
     """Who made a run: the studio (it has a job, which decides its state) or a client through MLflow."""

@@ -183,6 +183,12 @@ def test_the_table_keeps_its_columns_and_filter_in_the_url(
     assert "run-1" in page
     assert "run-0" not in page
     assert "columns=metrics.accuracy" in page
+    assert "Started by" in page
+    chosen = text_of(client.get(f"{BASE}/runs/?columns=run.by,run.id,run.secret,tags.a%26b"))
+    assert "contributor</td>" in chosen
+    assert run.hex[-8:] in chosen
+    assert ">secret" not in chosen
+    assert "columns=run.by,run.id,tags.a%26b" in chosen
     wrong = client.get(f"{BASE}/runs/?filter=rubbish")
     assert wrong.status_code == 200
     assert "cannot be listed like this" in text_of(wrong)

@@ -162,7 +162,8 @@ def _prepare(
     check_rows(y, task=task, target=job.target, test_size=job.test_size, folds=job.folds)
     plan = plan_features(known, job.target, job.features)
     for name, why in plan.left_out.items():
-        ctx.log.info("Column '%s' is not used: %s.", name, why)
+        if job.features is None or name in job.features:
+            ctx.log.info("Column '%s' is not used: %s.", name, why)
     ctx.log.info("Task: %s of '%s' from %s columns.", task, job.target, len(plan.kinds))
     return known[list(plan.kinds)], y, task, plan
 

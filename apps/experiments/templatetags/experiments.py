@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from django import template
 from django.template.context import RequestContext
@@ -28,7 +29,7 @@ def toggle_column(context: RequestContext, key: str) -> str:
     kept = [c for c in chosen if c != key] if key in chosen else [*chosen, key]
     parameters = url_with(context["request"], columns=None, fragment=None)
     mark = "&" if "?" in parameters else "?"
-    return f"{parameters}{mark}columns={','.join(kept)}"
+    return f"{parameters}{mark}columns={quote(','.join(kept), safe=',.')}"
 
 
 @register.simple_tag
@@ -57,11 +58,11 @@ def last_part(path: str) -> str:
 
 @register.filter
 def figure_size(figure: dict[str, Any]) -> str:
-    """ "tall" for a figure with many rows of bars or classes, so that every label has its place."""
+    """ "tall" for a figure with many rows of bars, classes or lines in its legend, so that each has its place."""
     rows = max(
         (len(t.get("y") or ()) for t in figure["data"] if t.get("type") in ("bar", "heatmap")), default=0
     )
-    return "tall" if rows > 8 else ""
+    return "tall" if rows > 8 or len(figure["data"]) > 5 else ""
 
 
 @register.filter
