@@ -207,6 +207,11 @@ class VersionPage:
             "datasets:version-live", args=[version.project.slug, version.dataset.name, version.number]
         )
 
+    @property
+    def actions_url(self) -> str:
+        """Where the buttons above it come from: a version that becomes ready can be downloaded and used."""
+        return f"{self.poll_url}?fragment=actions"
+
     @classmethod
     def build(cls, request: HttpRequest, version: DatasetVersion, tab: str) -> VersionPage:
         """What the tab needs and no more."""

@@ -164,9 +164,10 @@ def version_page(
 @project_page()
 @require_GET
 def version_live(request: Any, project: Project, name: str, number: int) -> HttpResponse:
-    """The part of a version's overview that changes while it is read."""
+    """The parts of a version's page that change while it is read: its overview, or (`?fragment=actions`) its buttons."""
     version = _version(request, project, name, number)
-    return render(request, "datasets/_version_live.html", _version_context(request, version, "overview"))
+    part = "actions" if request.GET.get("fragment") == "actions" else "live"
+    return render(request, f"datasets/_version_{part}.html", _version_context(request, version, "overview"))
 
 
 def _version_context(request: Any, version: DatasetVersion, tab: str) -> dict[str, Any]:

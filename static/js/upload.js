@@ -3,6 +3,23 @@
 const wired = new WeakSet();
 const size = (n) => { for (const unit of ["B", "kB", "MB", "GB"]) { if (n < 1000 || unit === "GB") return `${n < 10 && unit !== "B" ? n.toFixed(1) : Math.round(n)} ${unit}`; n /= 1000; } };
 
+// The form as the server sends it back, with what a server cannot send back: the chosen file, and after a refusal
+// by the gateway everything that was typed.
+function takeOver(answer, form, refused) {
+  for (const idle of answer.querySelectorAll("noscript")) idle.remove(); // a parsed document shows them
+  const fresh = answer.querySelector("form[data-upload]");
+  for (const field of fresh?.elements || []) {
+    const old = field.name && form.elements.namedItem(field.name);
+    if (!old) continue;
+    if (field.type === "file") field.files = old.files;
+    else if (refused && field.type !== "hidden") field.value = old.value;
+  }
+  document.getElementById("main").replaceWith(answer);
+  document.dispatchEvent(new Event("atelier:changed"));
+  const first = answer.querySelector(".form-errors, [aria-invalid=true], .alert");
+  if (first) { if (!first.matches("input, select, textarea")) first.tabIndex = -1; first.focus(); first.scrollIntoView({ block: "center" }); }
+}
+
 function wire(form) {
   const bar = document.createElement("progress");
   bar.setAttribute("aria-label", "Upload");
@@ -37,12 +54,13 @@ function wire(form) {
       if (loaded >= total) bar.removeAttribute("value");
     };
     request.onload = () => {
-      const page = request.responseURL || form.action;
-      if (request.status < 400 && page !== form.action) { location.assign(page); return; }
+      const page = new URL(request.responseURL || form.action, location.href);
+      const refused = page.searchParams.has("problem"); // by the gateway, which has not read what was typed
+      if (request.status < 400 && !refused && page.href !== form.action) { location.assign(page); return; }
       if ((request.getResponseHeader("Content-Type") || "").includes("text/html")) {
         // Without its <style>: the nonce of that answer is not this page's, and the policy would complain.
         const answer = new DOMParser().parseFromString(request.responseText.replace(/<style[^>]*><\/style>/g, ""), "text/html").getElementById("main");
-        if (answer) { document.getElementById("main").replaceWith(answer); answer.querySelector(".form-errors, [aria-invalid=true]")?.focus(); document.dispatchEvent(new Event("atelier:changed")); return; }
+        if (answer) { takeOver(answer, form, refused); return; }
       }
       over(request.status === 413 ? "The file is larger than the studio takes." : `The upload was refused (${request.status}).`);
     };

@@ -139,12 +139,17 @@ def test_a_person_uploads_a_table_and_watches_it_become_ready(
     page.click("form[data-upload] button[type=submit]")
     page.wait_for_url("**/datasets/my-churn/versions/1/")
     page.wait_for_selector("#version-live:has-text('Distribution')", timeout=60_000)
+    page.wait_for_selector("#version-actions:has-text('Start a run on this version')")
     page.goto(f"/p/{slug}/datasets/my-churn/versions/1/columns?column=age")
     page.wait_for_selector("#column-chart .main-svg")
     page.goto(f"/p/{slug}/datasets/new")
     page.set_input_files("input[type=file]", tmp_path / "my churn.csv")
     page.click("form[data-upload] button[type=submit]")
     page.wait_for_selector(".field-errors:has-text('There is already a dataset')")
+    # The chosen file is still there: another name is all it takes.
+    page.fill("input[name=name]", "second")
+    page.click("form[data-upload] button[type=submit]")
+    page.wait_for_url("**/datasets/second/versions/1/")
 
 
 @pytest.mark.browser
