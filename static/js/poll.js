@@ -10,7 +10,8 @@ export function pause(since) {
 }
 
 function announce() {
-  const progress = document.querySelector("[data-title]")?.dataset.title;
+  // Plotly's own buttons carry a data-title too: "Download plot as a PNG"
+  const progress = document.querySelector("[data-title]:not(.js-plotly-plot *)")?.dataset.title;
   document.title = progress || title;
 }
 
