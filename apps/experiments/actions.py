@@ -257,14 +257,24 @@ def _audit_experiment(
 
 
 def cancel_run(*, actor: Actor, run: Run) -> Run:
-    """Ask a run to stop; see jobs.request_cancel. Raises Conflict when it is over or a client's own."""
+    """Ask a run to stop; see jobs.request_cancel. A client's run is marked as killed: the studio cannot reach
+    its program, which may have died long ago. Raises Conflict when it is over."""
     if run.job is None:
-        raise Conflict(
-            "run.not_ours", "This run was made by an MLflow client, which alone can stop it.", {"id": run.hex}
-        )
+        return _end_client_run(actor, run)
     request_cancel(job=run.job, actor=actor)
     again: Run = Run.objects.with_relations().get(pk=run.pk)
     return again
+
+
+@transaction.atomic
+def _end_client_run(actor: Actor, run: Run) -> Run:
+    if run.is_terminal:
+        raise Conflict("run.over", f"The run '{run.name}' is over.", {"state": run.state})
+    get_tracking().finish_run(run.hex, "KILLED")
+    refresh_client_run(run, get_tracking().runs([run.hex])[run.hex])
+    _audit_run(actor, run, "run.cancel")
+    publish(events.RunFinished(run_id=run.pk, project_id=run.project_id, state=run.client_state))
+    return run
 
 
 @transaction.atomic

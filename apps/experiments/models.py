@@ -46,7 +46,13 @@ class RunQuerySet(TrashQuerySet):
     def with_relations(self) -> Self:
         """With everything that a table row or an API answer names."""
         return self.select_related(
-            "project", "experiment", "job", "created_by", "dataset_version__dataset", "parent"
+            "project",
+            "experiment",
+            "job",
+            "created_by",
+            "dataset_version__dataset",
+            "dataset_version__project",
+            "parent",
         )
 
     def in_state(self, state: str) -> Self:
@@ -144,8 +150,8 @@ class Run(ProjectObject):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether asking it to stop makes sense."""
-        return self.job is not None and self.job.state in CANCELLABLE
+        """Whether asking it to stop makes sense; a client's run is then only marked as killed."""
+        return self.job.state in CANCELLABLE if self.job is not None else not self.is_terminal
 
     @property
     def dataset_label(self) -> str:

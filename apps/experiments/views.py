@@ -195,7 +195,9 @@ def run_verb(request: HttpRequest, project: Project, run: str, verb: str) -> Htt
     try:
         if verb == "cancel":
             actions.cancel_run(actor=actor, run=found)
-            messages.info(request, f"{found.name} is asked to stop.")
+            messages.info(
+                request, f"{found.name} is {'asked to stop' if found.job else 'marked as cancelled'}."
+            )
         elif verb == "restore":
             actions.restore_run(actor=actor, run=found)
             messages.success(request, f"{found.name} is back.")

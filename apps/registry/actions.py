@@ -104,15 +104,19 @@ def trash_model(*, actor: Actor, model: Model) -> Model:
     return model
 
 
-def in_use(model: Model) -> Conflict:
-    """The error for a model that an environment stands on."""
-    held = ", ".join(
-        f"'{alias.name}' (version {alias.version.number})"
-        for alias in Alias.objects.filter(model=model, name__in=PROTECTED).select_related("version")
+def in_use(model: Model, version: ModelVersion | None = None) -> Conflict:
+    """The error for a model, or one version of it, that an environment stands on."""
+    aliases = Alias.objects.filter(model=model, name__in=PROTECTED).select_related("version")
+    if version is not None:
+        aliases = aliases.filter(version=version)
+    held = " and ".join(
+        f"'{alias.name}'" if version else f"'{alias.name}' (version {alias.version.number})"
+        for alias in aliases
     )
+    subject = f"{version.label} holds" if version else f"The model '{model.name}' holds"
     return Conflict(
         "model.in_use",
-        f"The model '{model.name}' holds {held}: release that alias on the model's page first.",
+        f"{subject} {held}: release that alias on the model's page first.",
         {"model": model.name},
     )
 
@@ -226,7 +230,7 @@ def describe_version(*, actor: Actor, version: ModelVersion, description: object
 def trash_version(*, actor: Actor, version: ModelVersion) -> ModelVersion:
     """Move one version to the trash. Raises Conflict "model.in_use" while a protected alias names it."""
     if version.aliases.filter(name__in=PROTECTED).exists():
-        raise in_use(version.model)
+        raise in_use(version.model, version)
     get_tracking().trash_version(version.project_id, version.model.name, version.number)
     version.aliases.all().delete()
     _forget_promotions(version.promotions.all(), "The version was moved to the trash.")

@@ -166,6 +166,13 @@ class AliasMove(Identified):
     def __str__(self) -> str:
         return f"{self.alias} → {self.version_id}"
 
+    @property
+    def how(self) -> str:
+        """The words behind who moved it: by promotion, with an MLflow client, released."""
+        if self.moved_by == MovedBy.CLIENT:
+            return "with an MLflow client"
+        return "by promotion" if self.moved_by == MovedBy.PROMOTION else "released"
+
 
 class Promotion(Stamped):
     """A request to let `alias` name `version`. holder: the version that had the alias when the checks began.

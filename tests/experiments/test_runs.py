@@ -195,6 +195,27 @@ def test_a_stock_clients_run_gets_its_row_once(people: People, fake_tracking: An
     assert Node.objects.get(kind="run", key=run_id).state == "succeeded"
 
 
+def test_a_run_that_a_dead_client_left_running_can_be_ended(people: People, fake_tracking: Any) -> None:
+    experiment = fake_tracking.ensure_experiment(people.project.pk, "Default")
+    run_id = "a" * 32
+    fake_tracking.create_run(
+        project_id=people.project.pk, run_id=run_id, experiment_id=experiment, name="left", user="me"
+    )
+    fake_tracking.start_run(run_id)
+    actor = people.actor("contributor")
+    run = actions.adopt_run(actor=actor, project=people.project, run_id=run_id)
+    assert run.is_cancellable
+    client = people.client("contributor")
+    assert "Mark as cancelled" in client.get(f"/p/shop/experiments/runs/{run_id}/").content.decode()
+    assert client.post(f"/p/shop/experiments/runs/{run_id}/cancel").status_code == 302
+    run = get_visible_run(actor, people.project, run_id)
+    assert (run.state, fake_tracking.runs([run_id])[run_id].status) == ("cancelled", "KILLED")
+    with pytest.raises(Conflict) as caught:
+        actions.cancel_run(actor=actor, run=run)
+    assert caught.value.code == "run.over"
+    actions.trash_run(actor=actor, run=run)
+
+
 def test_a_run_whose_adoption_was_lost_is_adopted_when_it_is_listed(
     people: People, fake_tracking: Any
 ) -> None:
