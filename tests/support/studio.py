@@ -19,7 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from tests.support.outside import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT = 400.0  # seconds; a first start migrates two schemas, on a busy machine slowly
@@ -194,9 +197,23 @@ def temporary_home(label: str) -> Path:
 
 @pytest.fixture(scope="session")
 def studio() -> Iterator[Studio]:
-    """One running studio for all engine and browser tests of the session."""
+    """One running studio for all engine and browser tests of the session; none of its processes looks outside."""
     running = Studio(temporary_home("studio"))
+    watch = Watch(lambda: processes_of(running)).start()
     try:
         yield running.start()
     finally:
         running.discard()
+        seen = watch.stop()
+    assert not seen, f"connections left this machine: {sorted(seen)}"
+
+
+def processes_of(running: Studio) -> list[int]:
+    """The keeper and everything below it."""
+    if running.process is None:
+        return []
+    try:
+        keeper = psutil.Process(running.process.pid)
+        return [keeper.pid, *(child.pid for child in keeper.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
