@@ -101,6 +101,17 @@ def deployments_of(
     return rows
 
 
+def free_name(project: Project, wanted: str) -> str:
+    """The wanted name, or with the first number behind it that no deployment of the project has."""
+    taken = set(
+        Deployment.objects.alive()
+        .filter(project=project, name__startswith=wanted[:60])
+        .values_list("name", flat=True)
+    )
+    numbered = (f"{wanted[:60]}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (wanted[:63], *numbered) if name not in taken)
+
+
 @dataclass(frozen=True)
 class ServedVersion:
     """A deployment that serves a model version now, for the registry's pages."""

@@ -64,9 +64,8 @@ def deployment_new(request: HttpRequest, project: Project) -> HttpResponse:
                 add_error(form, error)
         return render(request, "deployments/new.html", {"form": form}, status=422)
     model = request.GET.get("model", "")
-    form = DeployForm(
-        project=project, initial={"model": model, "name": model.partition("@")[0].partition("/")[0][:63]}
-    )
+    name = queries.free_name(project, model.partition("@")[0].partition("/")[0])
+    form = DeployForm(project=project, initial={"model": model, "name": name})
     return render(request, "deployments/new.html", {"form": form, "model": model})
 
 

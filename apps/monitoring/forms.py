@@ -87,7 +87,7 @@ class MonitorForm(_Thresholds):
 
     subject = forms.ChoiceField(label="Watch", help_text="What it is asked, or what its versions hold.")
     baseline = forms.ChoiceField(
-        help_text="What live data is compared with: best what the model was trained on."
+        required=False, help_text="What live data is compared with. For a dataset, name the version."
     )
     name = forms.CharField(max_length=63, help_text="Letters, digits, dots, dashes; unique in the project.")
     time_column = forms.CharField(
@@ -109,7 +109,9 @@ class MonitorForm(_Thresholds):
         ]
         groups = [("Deployments", deployments), ("Datasets", datasets)]
         self.fields["subject"].choices = [group for group in groups if group[1]]  # type: ignore[attr-defined]
-        self.fields["baseline"].choices = baseline_choices(project)  # type: ignore[attr-defined]
+        versions = baseline_choices(project)
+        usual = [("", "What the deployed model was trained on")] if deployments and versions else []
+        self.fields["baseline"].choices = [*usual, *versions]  # type: ignore[attr-defined]
 
     def values(self) -> dict[str, Any]:
         """The arguments of actions.create_monitor."""

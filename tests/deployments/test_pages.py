@@ -55,9 +55,11 @@ def test_only_maintainers_deploy_stop_and_delete(studio: Any, deployment: Deploy
     assert deployment.wanted == "running"
 
 
-def test_the_form_deploys_a_model(studio: Any, source: Any) -> None:
+def test_the_form_deploys_a_model(studio: Any, source: Any, deployment: Deployment) -> None:
     client = studio.client(studio.owner)
     assert "churn version 1" in client.get(studio.url("/new")).content.decode()
+    filled = client.get(studio.url("/new?model=churn/1")).content.decode()
+    assert 'value="churn-2"' in filled, "the name churn is taken"
     answer = client.post(studio.url("/new"), {"name": "live", "model": "churn/1", "description": ""})
     assert answer.status_code == 302
     assert answer["Location"].endswith("/deployments/live")

@@ -68,6 +68,8 @@ def test_the_page_shows_the_drift_table_of_the_window_with_an_alert(watched: Wat
     assert "Drift alerts" in page
     assert "2 Apr 2021" in page
     assert "Prediction drift impact" in page
+    sentence = " ".join(re.sub("<[^>]*>", "", page).split())
+    assert "From 2 Apr 2021 00:00 up to, but not including, 3 Apr 2021 00:00 (UTC)" in sentence
     calm = read(watched, f"/watch?window={START.isoformat()}&feature=city")
     assert "city: baseline and window" in calm
     said = read(watched, "/watch?feature=prediction")
@@ -99,7 +101,10 @@ def test_a_report_is_asked_for_by_days_and_lives_on_the_page(watched: Watched) -
     page = read(watched, "/watch")
     assert "data-poll=" in page
     assert "data-poll=" in read(watched, "/watch/live")
-    assert "Still being computed" in read(watched, f"/watch/reports/{report.pk}")
+    own = re.sub("<[^>]*>", "", read(watched, f"/watch/reports/{report.pk}"))
+    assert "Still being computed" in own
+    assert "1 Apr 2021 00:00 up to 3 Apr 2021 00:00" in own
+    assert "3 Apr 2021 00:00" in read(watched, "/watch/reports")
     wrong = client.post(watched.url("/watch/reports"), {"start": "2021-04-03", "end": "2021-04-01"})
     assert wrong.status_code == 422
     assert "after its start" in wrong.content.decode()

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from apps.monitoring.models import Alert, Monitor
 from apps.monitoring.pages import moment_label
+from apps.monitoring.windows import get_zone
 
 register = template.Library()
 
@@ -23,6 +24,15 @@ def window_name(start: datetime, monitor: Monitor) -> SafeString:
         start.isoformat(),
         start.isoformat(),
         moment_label(start, monitor),
+    )
+
+
+@register.simple_tag
+def on_clock(moment: datetime, zone: str) -> SafeString:
+    """A moment on the clock of a time zone: "12 Apr 2021 00:00"."""
+    local = moment.astimezone(get_zone(zone))
+    return format_html(
+        '<time datetime="{}">{}</time>', moment.isoformat(), f"{local.day} {local:%b %Y %H:%M}"
     )
 
 
