@@ -13,6 +13,8 @@ from django.views.decorators.csrf import csrf_exempt
 from foundation.api import json_error
 from foundation.errors import AtelierError, NotFound
 
+ANSWER_WITHIN = 2.0  # seconds
+
 
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers: nothing else is asked."""
@@ -42,9 +44,11 @@ def _socket(name: str) -> str:
     if not path:
         return "not started"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
+        probe.settimeout(ANSWER_WITHIN)
         probe.connect(path)
-    return "ready"
+        probe.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = probe.recv(12)  # a process that hangs accepts connections, but answers nothing
+    return "ready" if answer.endswith(b" 200") else "answers with an error"
 
 
 def _tracking() -> str:
