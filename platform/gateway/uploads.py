@@ -9,6 +9,7 @@ answered is removed; a request that is cut, too large or refused leaves nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -38,6 +39,9 @@ from gateway.upload_routes import UploadRoute, UploadSettings
 FLUSH_BYTES = 1024 * 1024
 # A body is a little larger than its file: boundaries, headers, other fields.
 ENVELOPE_BYTES = 2 * 1024 * 1024
+# So much of a refused body is still taken, so that a client that only listens when it has spoken hears why.
+LINGER_BYTES = 64 * 1024 * 1024
+LINGER_SECONDS = 5.0
 FORM = b"application/x-www-form-urlencoded"
 _FILENAME = re.compile(r"filename\*?=(?:UTF-8'')?(\"[^\"]*\"|[^;]+)", re.IGNORECASE)
 
@@ -132,7 +136,12 @@ class UploadStage:
             raise LookupError("not an upload: ask matches() first")
         try:
             caller, project = await self._admit(route, scope)
-            received = await self._receive(route, scope, receive, caller, project)
+            body = _Incoming(receive)
+            try:
+                received = await self._receive(route, scope, body, caller, project)
+            except AtelierError:
+                await _linger(scope, body)
+                raise
         except AtelierError as error:
             await _refuse(route, scope, send, error)
             return
@@ -389,6 +398,31 @@ async def _refuse(route: UploadRoute, scope: Scope, send: Send, error: AtelierEr
         return
     target = f"{quote(scope['path'])}?{urlencode({'problem': error.code})}"
     await send_bytes(send, 303, b"", b"text/plain", [(b"location", target.encode())])
+
+
+class _Incoming:
+    """The messages of a request, and whether there are more."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.over = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.over = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        return message
+
+
+async def _linger(scope: Scope, receive: _Incoming) -> None:
+    """Take and forget what is still on its way. Answering at once would reset the connection of a client that is
+    still sending, and the sentence with it. Who asked first (Expect: 100-continue) is told at once."""
+    if header(scope, b"expect"):
+        return
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0 and not receive.over:
+                left -= len((await receive()).get("body", b""))
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -17,6 +17,7 @@ import pytest
 
 from adapters.storage.staging import StagingArea
 from foundation.errors import Forbidden, NotFound, Unauthenticated
+from gateway import uploads
 from gateway.http import ClientGone, header
 from gateway.ports import Caller, Credentials, ProjectRef
 from gateway.upload_routes import ROUTES, UploadRoute, UploadSettings
@@ -276,13 +277,17 @@ def test_a_declared_size_beyond_the_limit_is_refused_unread(home: Path) -> None:
     assert (answer.status, answer.error["code"], answer.read) == (413, "upload.too_large", 0)
 
 
-def test_the_limit_holds_without_a_declared_size(home: Path) -> None:
+def test_the_limit_holds_without_a_declared_size(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = multipart(os.urandom(9_000_000))
-    answer = request(
-        UploadStage(Django(), PORTS, StagingArea(), _limited(limit=2_000_000)), body, length=None
-    )
+    stage = UploadStage(Django(), PORTS, StagingArea(), _limited(limit=2_000_000))
+    answer = request(stage, body, length=None, headers=[("expect", "100-continue")])
     assert answer.status == 413
     assert answer.read < len(body)
+    assert left(home) == []
+    # A client that only listens when it has spoken is heard out (and its bytes are forgotten), within limits.
+    assert request(stage, body, length=None).read == len(body)
+    monkeypatch.setattr(uploads, "LINGER_BYTES", 1_000_000)
+    assert request(stage, body, length=None).read < len(body)
     assert left(home) == []
 
 
