@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from apps.lineage import actions, queries
@@ -93,3 +95,14 @@ def test_the_api_answers_members_only(chain: People) -> None:
     assert chain.api("stranger").get(path).status_code == 404
     assert chain.api("viewer").get("/api/v1/projects/shop/lineage").status_code == 422
     assert chain.api("viewer").get(f"{path}x").status_code == 422
+
+
+def test_a_line_takes_a_few_queries_however_wide_it_is(
+    chain: People, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        actions.put_node(project=chain.project, kind="run", key=f"w{number}", title="w", url="/w")
+        actions.link(source=("dataset_version", "d1"), target=("run", f"w{number}"), kind="trained_on")
+    with django_assert_max_num_queries(8):
+        stops = queries.line(kind="dataset_version", key="d1")
+    assert stops[1].more >= 30
