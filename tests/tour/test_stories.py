@@ -23,6 +23,7 @@ class FakeStudio(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.bodies: dict[tuple[str, str], bytes] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
@@ -30,9 +31,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakeStudio
 
     def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.partition("?")[0].removeprefix("/api/v1/projects/tour/")
         self.server.asked.append((self.command, path))
+        self.server.bodies[self.command, path] = sent
         missing = (404, {"error": {"message": "There is no such thing."}})
         status, body = self.server.answers.get((self.command, path), missing)
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -118,6 +120,27 @@ def test_a_refused_promotion_names_the_checks(loop: Loop, studio: FakeStudio) ->
     studio.answers["GET", "promotions/p"] = (200, {"id": "p", "state": "refused", "checks": checks})
     with pytest.raises(TourError, match=r"not promoted \(refused\): The model does not load"):
         loop.promote("churn", 1)
+
+
+def test_what_somebody_else_imported_is_not_the_tours_events(loop: Loop, studio: FakeStudio) -> None:
+    other = {"id": "o", "filename": "mine.csv", "state": "ready", "rows": 3}
+    broken = {"id": "b", "filename": "events.parquet", "state": "failed", "rows": 0}
+    studio.answers["GET", "deployments/churn/events"] = (200, {"results": [other, broken], "next": None})
+    assert not loop.has_events("churn", "events.parquet")
+    assert loop.has_events("churn", "mine.csv")
+
+
+def test_the_truth_that_an_interrupted_tour_did_not_tell_is_told(loop: Loop, studio: FakeStudio) -> None:
+    records = [{"a": number} for number in range(3)]
+    known = [
+        {"id": str(number), "features": {"a": number}, "label": label, "time": "2026-01-01T00:00:00Z"}
+        for number, label in ((2, None), (1, None), (0, "x"))
+    ]
+    studio.answers["GET", "deployments/t/inferences"] = (200, {"results": known, "next": None})
+    studio.answers["POST", "deployments/t/labels"] = (200, {"stored": 2})
+    loop.predict("t", records, ["x", "y", "z"])
+    told = json.loads(studio.bodies["POST", "deployments/t/labels"])["labels"]
+    assert told == [{"inference_id": "1", "value": "y"}, {"inference_id": "2", "value": "z"}]
 
 
 def window(day: int, leader: str, *, drifted: bool) -> dict[str, Any]:

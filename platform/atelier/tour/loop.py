@@ -157,7 +157,16 @@ class Loop:
         """
         client = self.client
         inferences = f"deployments/{segment(name)}/inferences?limit=500"
-        missing = max(0, len(records) - len(client.listed(inferences)))
+        known = client.listed(inferences)[::-1]
+        # A tour that was interrupted may have asked for predictions whose truth it had no time to tell.
+        untold = [
+            {"inference_id": found["id"], "value": value}
+            for found, record, value in zip(known, records, truth, strict=False)
+            if found["label"] is None and found["features"] == record
+        ]
+        if untold:
+            client.post(f"deployments/{segment(name)}/labels", {"labels": untold})
+        missing = max(0, len(records) - len(known))
         todo = list(zip(records, truth, strict=True))[len(records) - missing :]
         for place in range(0, len(todo), batch):
             some = todo[place : place + batch]
@@ -178,8 +187,8 @@ class Loop:
         """Import past inferences from a file, unless an import went well before."""
         client = self.client
         path = f"deployments/{segment(name)}/events"
-        known = [found for found in client.listed(path) if found["state"] != "failed"]
-        record = known[0] if known else client.upload(path, file)
+        known = self._import(name, file.name)
+        record = known or client.upload(path, file)
         found = client.wait(
             "The import of events",
             lambda: client.get(f"{path}/{record['id']}"),
@@ -189,10 +198,16 @@ class Loop:
             raise TourError(f"The events were not imported: {found['reason']}")
         self.say(f"{found['rows']:,} past events imported", client.page(f"deployments/{name}/inferences"))
 
-    def has_events(self, name: str) -> bool:
-        """Whether past events were imported before."""
-        path = f"deployments/{segment(name)}/events"
-        return any(found["state"] != "failed" for found in self.client.listed(path))
+    def has_events(self, name: str, filename: str) -> bool:
+        """Whether the file of past events was imported before."""
+        return self._import(name, filename) is not None
+
+    def _import(self, name: str, filename: str) -> dict[str, Any] | None:
+        """The import of that file, unless it failed; what somebody else imported does not count."""
+        for found in self.client.listed(f"deployments/{segment(name)}/events"):
+            if found["filename"] == filename and found["state"] != "failed":
+                return dict(found)
+        return None
 
     def report(
         self, monitor: str, *, deployment: str, baseline: str, window: str, start: datetime, end: datetime

@@ -115,7 +115,7 @@ def bank(loop: Loop, folder: Path) -> None:
     loop.promote("churn", version)
     loop.start_deployment("churn", "churn@production")
     events = folder / "events.parquet"
-    if not loop.has_events("churn"):
+    if not loop.has_events("churn", events.name):
         _predict_events(client, story, version, events)
     loop.ready_deployment("churn")
     loop.events("churn", events)
