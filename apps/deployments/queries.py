@@ -138,4 +138,4 @@ def classification(deployment: Deployment) -> bool:
 
 def imports_of(deployment: Deployment) -> list[EventImport]:
     """The newest imports of past events."""
-    return list(deployment.imports.all()[:50])
+    return list(deployment.imports.select_related("created_by")[:50])
