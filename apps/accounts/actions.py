@@ -323,7 +323,8 @@ def create_token(
     project: Project | None = None,
     days: int | None = None,
 ) -> tuple[ApiToken, str]:
-    """A personal token and its secret (shown once). `days` until it expires, None = never.
+    """A personal token and its secret (shown once). `days` until it expires, None = never; a token that another
+    token makes does not outlive its maker.
 
     Raises Invalid for a bad scope or lifetime, Forbidden when a read-only or bound token tries to widen itself.
     """
@@ -341,6 +342,9 @@ def create_token(
     if not name:
         raise Invalid("name.invalid", "The token needs a name that says what it is for.", {"field": "name"})
     expires = now() + datetime.timedelta(days=days) if days is not None else None
+    maker = ApiToken.objects.filter(pk=actor.token_id).first() if actor.token_id is not None else None
+    if maker is not None and maker.expires_at is not None:
+        expires = min(expires or maker.expires_at, maker.expires_at)
     token, secret = tokens.store_token(user=user, name=name, scope=scope, project=project, expires_at=expires)
     record_audit(
         actor=actor,

@@ -53,6 +53,11 @@ class StudioSchema(AutoSchema):  # type: ignore[misc]  # untyped
         words = [word for word in self.path.strip("/").split("/")[2:] if not word.startswith("{")]
         return [words[1] if words[0] == "projects" and len(words) > 1 and words[1] != "restore" else words[0]]
 
+    def get_summary(self) -> str:
+        """What the page of documentation shows beside an address: the first sentence of the description."""
+        given = super().get_summary()
+        return str(given or self.get_description().split("\n")[0].split(". ")[0].rstrip("."))
+
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
         """The class's name without the words that only tell our classes apart."""
         return str(super().get_serializer_name(serializer, direction)).removesuffix("Shape")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
+from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiToken
 from tests.support.people import People
+from tests.support.tokens import secret_for
 
 NOT_MINE = (
     "/api/v1/projects/shop",
@@ -145,6 +147,14 @@ def test_a_token_is_shown_once_and_can_be_revoked(people: People) -> None:
     assert people.api("contributor").delete(f"/api/v1/teams/red/tokens/{made['id']}").status_code == 404
     assert people.api("owner").delete(f"/api/v1/teams/red/tokens/{made['id']}").status_code == 204
     assert ApiToken.objects.get(pk=made["id"]).revoked_at is not None
+
+
+def test_a_token_made_with_a_token_does_not_outlive_it(people: People) -> None:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret_for(people.owner, days=2)}")
+    made = client.post("/api/v1/teams/red/tokens", {"name": "for ever"}, format="json").json()
+    maker = ApiToken.objects.exclude(pk=made["id"]).get()
+    assert ApiToken.objects.get(pk=made["id"]).expires_at == maker.expires_at is not None
 
 
 def test_the_audit_trail_is_for_maintainers(people: People) -> None:
