@@ -94,6 +94,11 @@ class Heart:
         """Beat now: there is news that people wait for."""
         self._wake.set()
 
+    def watched(self) -> list[tuple[uuid.UUID, int]]:
+        """Job and fence of each attempt watched now."""
+        with self._lock:
+            return list(self._pulses)
+
     @property
     def busy(self) -> int:
         """Attempts watched now."""

@@ -29,7 +29,8 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 
 @dataclass(frozen=True)
 class LogChunk:
-    """A piece of a log. next_offset: bytes, to be asked for next; complete: nothing will follow."""
+    """A piece of a log. next_offset: bytes, to be asked for next; complete: nothing will follow. attempt: whose
+    log it is; where nobody asked for a certain one, another attempt (whose log begins at 0) may follow."""
 
     text: str
     offset: int
@@ -100,7 +101,7 @@ def read_log(job: Job, *, offset: int = 0, attempt: int | None = None, limit: in
     path = _path_of(job, row)
     data = b"" if path is None else _read(path, offset, limit)
     text, used = _whole_characters(data)
-    ended = row.finished_at is not None
+    ended = row.finished_at is not None and (attempt is not None or job.is_terminal)
     return LogChunk(text, offset, offset + used, ended and len(data) < limit, number)
 
 

@@ -156,10 +156,12 @@ class LogPane:
         names = {"project": job.project.slug if job.project else "", "job": job.pk}
         chunk = logs.read_log(job, attempt=attempt)
         extra = f"?attempt={attempt}" if attempt is not None else ""
+        number = chunk.attempt
+        follow = extra or (f"?follow&attempt={number}" if number else "?follow")
         return cls(
             text=logs.readable(chunk.text),
             offset=chunk.next_offset,
-            url=reverse("jobs:log", kwargs=names) + extra,
+            url=reverse("jobs:log", kwargs=names) + follow,
             download_url=reverse("jobs:log-download", kwargs=names) + extra,
             live=not chunk.complete,
         )

@@ -77,12 +77,23 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
     )
 
 
+def why_it_waits(job: Job) -> str:
+    """What a queued job waits for, as a sentence."""
+    if job.not_before is not None and job.not_before > now():
+        return "Waits for its next try." if job.fence else "Waits for its time."
+    if nodes.living().filter(queues__contains=[job.queue]).exists():
+        return "Waits for a free slot."
+    served = "no worker is running" if job.queue == "cpu" else f"no worker serves the queue {job.queue}"
+    return f"Waits, because {served}. It begins by itself when there is one."
+
+
 def jobs_of(project: Project, *, states: Iterable[str] = (), kind: str = "", q: str = "") -> QuerySet[Job]:
     """Jobs of a project, filtered. `q` searches the title.
 
     Raises Invalid "job.state_unknown" for a state that does not exist.
     """
-    found = Job.objects.filter(project=project).select_related("created_by")
+    # A result may have megabytes, and no list shows it.
+    found = Job.objects.filter(project=project).select_related("created_by").defer("spec", "result")
     wanted = list(states)
     for state in wanted:
         if state not in JobState.values:
@@ -113,6 +124,7 @@ def count_running(project: Project) -> int:
 def live_jobs(projects: Iterable[Project] | QuerySet[Project], limit: int = 8) -> list[Job]:
     """The newest jobs that are queued or held, for the pill in the top bar."""
     found = Job.objects.filter(project__in=projects, state__in=LIVE).select_related("project")
+    found = found.defer("spec", "result")
     return list(found.order_by("-created_at")[:limit])
 
 

@@ -61,6 +61,13 @@ class Supervisor:
         self.drained_at = time.monotonic()
         self.draining.set()
 
+    def abandon(self) -> None:
+        """Give back, uncharged, what still does not listen: this process is about to end."""
+        for job_id, fence in self.heart.watched():
+            attempts.finish(
+                job_id=job_id, fence=fence, ending=Ending(Outcome.LOST, DRAINED, "job.drained", charged=False)
+            )
+
     def run(self, job_id: uuid.UUID | str) -> bool:
         """Claim and run one job to its end. False when it was not ours to run."""
         if self.draining.is_set():

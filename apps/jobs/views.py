@@ -67,14 +67,22 @@ def job_progress(request: HttpRequest, project: Project, job: Any) -> HttpRespon
 @project_page()
 @require_GET
 def job_log(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
-    """A piece of the log as plain text, from ?offset= bytes."""
+    """A piece of the log as plain text, from ?offset= bytes. With ?follow the reader goes on from attempt to
+    attempt: X-Next-Attempt names the one whose log comes next, from its beginning."""
     found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
     chunk = logs.read_log(
         found, offset=whole_number(request, "offset", 0) or 0, attempt=whole_number(request, "attempt", None)
     )
     response = HttpResponse(logs.readable(chunk.text), content_type="text/plain; charset=utf-8")
     response.headers["X-Next-Offset"] = str(chunk.next_offset)
-    response.headers["X-Live"] = "0" if chunk.complete else "1"
+    following = "follow" in request.GET
+    more = following and 0 < chunk.attempt < found.fence and chunk.complete
+    if more:
+        response.headers["X-Next-Attempt"] = str(chunk.attempt + 1)
+    if following and chunk.attempt:
+        response.headers["X-Attempt"] = str(chunk.attempt)
+    live = more or not chunk.complete or (following and not found.is_terminal)
+    response.headers["X-Live"] = "1" if live else "0"
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -223,8 +223,15 @@ def _serve(
     deadline = time.monotonic() + rules.DRAIN + rules.GRACE + 5
     while heart.busy and time.monotonic() < deadline:
         time.sleep(0.05)
+    deaf = heart.busy
+    if deaf:
+        _say(lambda _: supervisor.abandon(), name)
     heart.stop()
     _say(nodes.say_stopped, name)
+    if deaf:
+        logger.warning("%s ends although %d jobs do not listen", name, deaf)
+        executor.close()
+        os._exit(0)  # threads of ours cannot be ended, and a plain exit would wait for them
 
 
 def _say(what: Callable[[str], None], name: str) -> None:

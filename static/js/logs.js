@@ -9,6 +9,7 @@ function follow(pane) {
   let following = true;
   let offset = Number(pane.dataset.logOffset) || 0;
   let live = pane.hasAttribute("data-log-live");
+  let attempt = ""; // a job may be tried again: its next log is then read from the beginning
   const atEnd = () => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
   const show = () => {
     jump.hidden = following;
@@ -18,29 +19,44 @@ function follow(pane) {
   pane.addEventListener("scroll", () => { following = atEnd(); show(); }, { passive: true });
   jump.addEventListener("click", end);
 
+  function add(text) {
+    const stay = following;
+    pane.append(text);
+    while (pane.textContent.length > MAX && pane.childNodes.length > 1) pane.firstChild.remove();
+    if (stay) end();
+  }
+
   async function more() {
     if (!pane.isConnected) return;
+    let hurry = false;
     if (!document.hidden) {
       try {
         const url = new URL(pane.dataset.log, location.href);
         url.searchParams.set("offset", offset);
+        if (attempt) url.searchParams.set("attempt", attempt);
         const response = await fetch(url, { headers: { Accept: "text/plain" }, cache: "no-store", redirect: "manual" });
         if (response.ok) {
           const text = await response.text();
           const next = Number(response.headers.get("X-Next-Offset"));
           live = response.headers.get("X-Live") === "1";
+          hurry = next - offset > 100_000; // a long log is being caught up with
           if (text && next > offset) {
-            const stay = following;
-            pane.append(text);
+            add(text);
             offset = next;
-            while (pane.textContent.length > MAX && pane.childNodes.length > 1) pane.firstChild.remove();
-            if (stay) end();
+          }
+          attempt = response.headers.get("X-Attempt") || attempt;
+          const after = response.headers.get("X-Next-Attempt");
+          if (after) {
+            if (offset) add(`\n──── attempt ${after} ────\n`);
+            attempt = after;
+            offset = 0;
+            hurry = true;
           }
         } else if (response.status < 500) live = false;
       } catch { /* the studio is away for a moment: the next round tries again */ }
     }
     show();
-    if (live) setTimeout(more, 1500);
+    if (live) setTimeout(more, hurry ? 50 : 1500);
   }
 
   const search = box.querySelector("[data-log-search]");

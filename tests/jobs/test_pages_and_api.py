@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from django.conf import settings
 from adapters.storage.local import LocalStore
 from apps.jobs import attempts, logs
 from apps.jobs.attempts import Ending
-from apps.jobs.models import Job
+from apps.jobs.models import Job, Worker
+from foundation.clock import now
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +139,37 @@ def test_it_reads_a_growing_log_by_offset(people: Any, job: Job, running: Path) 
     assert "epoch 1" not in second["text"]
 
 
+def test_the_page_follows_a_job_into_its_next_attempt(people: Any, job: Job, running: Path) -> None:
+    client = people.client("viewer")
+    page = client.get(page_url(job)).content.decode()
+    assert "log?follow&amp;attempt=1" in page
+    assert people.api("viewer").get(api_url(job, "/logs")).json()["complete"] is False
+    attempts.finish(job_id=job.pk, fence=1, ending=Ending("lost", "Gone.", "job.worker_lost"))
+    waiting = client.get(page_url(job, "log?follow&attempt=1&offset=0"))
+    assert (waiting.headers["X-Live"], waiting.headers.get("X-Next-Attempt")) == ("1", None)
+    assert people.api("viewer").get(api_url(job, "/logs")).json()["complete"] is False
+    assert people.api("viewer").get(api_url(job, "/logs?attempt=1")).json()["complete"] is True
+    assert attempts.claim(job_id=job.pk, worker="w2", tier=0, lease_seconds=60) is not None
+    second = client.get(page_url(job, "log?follow&attempt=1&offset=0"))
+    assert (second.headers["X-Live"], second.headers["X-Next-Attempt"]) == ("1", "2")
+    assert "X-Next-Attempt" not in client.get(page_url(job, "log?attempt=1"))
+    attempts.finish(job_id=job.pk, fence=2, ending=Ending("succeeded"))
+    last = client.get(page_url(job, "log?follow&attempt=2&offset=0"))
+    assert (last.headers["X-Live"], last.headers["X-Attempt"]) == ("0", "2")
+
+
+def test_a_waiting_job_says_what_it_waits_for(people: Any, job: Job) -> None:
+    client = people.client("viewer")
+    Worker.objects.all().delete()
+    assert "because no worker is running" in client.get(page_url(job)).content.decode()
+    Worker.objects.create(name="w", host="h", slots=1, queues=["cpu"])
+    assert "Waits for a free slot." in client.get(page_url(job)).content.decode()
+    Job.objects.filter(pk=job.pk).update(queue="gpu")
+    assert "no worker serves the queue gpu" in client.get(page_url(job)).content.decode()
+    Job.objects.filter(pk=job.pk).update(not_before=now() + datetime.timedelta(minutes=2), fence=1)
+    assert "Waits for its next try." in client.get(page_url(job)).content.decode()
+
+
 def test_it_reads_a_finished_log_from_the_store(
     people: Any, job: Job, running: Path, store: LocalStore
 ) -> None:
@@ -217,14 +250,38 @@ def test_a_logger_of_a_job_writes_nowhere_else(tmp_path: Path, caplog: pytest.Lo
     assert not caplog.records
 
 
-def test_the_list_needs_few_queries(
-    people: Any, submit: Callable[..., Job], django_assert_max_num_queries: Any
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/p/shop/jobs/", 11),
+        ("/p/shop/jobs/{job}/", 14),
+        ("/p/shop/jobs/{job}/log?follow", 7),
+        ("/p/shop/jobs/{job}/progress", 7),
+        ("/api/v1/projects/shop/jobs", 6),
+        ("/api/v1/projects/shop/jobs/{job}", 7),
+        ("/api/v1/projects/shop/jobs/{job}/logs", 7),
+    ],
+)
+def test_each_page_needs_few_queries_however_much_there_is(
+    people: Any,
+    job: Job,
+    submit: Callable[..., Job],
+    django_assert_max_num_queries: Any,
+    path: str,
+    most: int,
 ) -> None:
     for number in range(12):
         submit(project=people.project, created_by=people.owner, title=f"n{number}")
+    for fence in (1, 2, 3):
+        assert attempts.claim(job_id=job.pk, worker=f"w{fence}", tier=0, lease_seconds=60) is not None
+        attempts.finish(
+            job_id=job.pk, fence=fence, ending=Ending("lost", "Gone.", "job.killed", charged=False)
+        )
     client = people.client("viewer")
-    with django_assert_max_num_queries(14):
-        client.get("/p/shop/jobs/")
+    with django_assert_max_num_queries(most) as queries:
+        assert client.get(path.format(job=job.pk)).status_code == 200
+    if "{job}" not in path:
+        assert not any('"jobs_job"."spec"' in query["sql"] for query in queries.captured_queries)
 
 
 def test_a_jobs_token_dies_with_its_attempt(people: Any, job: Job) -> None:

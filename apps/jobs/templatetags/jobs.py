@@ -6,7 +6,7 @@ from django import template
 
 from apps.jobs.models import Job
 from apps.jobs.pages import LogPane
-from apps.jobs.queries import JobSummary, job_summary
+from apps.jobs.queries import JobSummary, job_summary, why_it_waits
 
 register = template.Library()
 
@@ -15,6 +15,12 @@ register = template.Library()
 def summary_of(job: Job) -> JobSummary:
     """The job at a glance: {% summary_of job as summary %}."""
     return job_summary(job)
+
+
+@register.simple_tag
+def waits_for(job: Job) -> str:
+    """What a queued job waits for: {% waits_for job %}."""
+    return why_it_waits(job)
 
 
 @register.simple_tag
