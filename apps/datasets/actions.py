@@ -177,7 +177,12 @@ def trash_dataset(*, actor: Actor, dataset: Dataset) -> Dataset:
 @transaction.atomic
 def restore_dataset(*, actor: Actor, dataset: Dataset) -> Dataset:
     """Take a dataset out of the trash. Raises Conflict "dataset.exists" when its name was given to another."""
-    _refuse_taken(dataset.project, dataset.name)
+    if Dataset.objects.alive().filter(project=dataset.project, name=dataset.name).exists():
+        raise Conflict(
+            "dataset.exists",
+            f"The name '{dataset.name}' was given to another dataset meanwhile; rename that one first.",
+            {"field": "name"},
+        )
     if Dataset.objects.filter(pk=dataset.pk, deleted_at__isnull=False).update(
         deleted_at=None, updated_at=now()
     ):

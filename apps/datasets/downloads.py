@@ -134,11 +134,15 @@ def _defused(batch: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = [
-        pc.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
-        if pa.types.is_string(column.type)
-        else column
-        for column in batch.columns
-    ]
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            column = pc.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
+        elif pa.types.is_floating(column.type) and pc.all(pc.equal(pc.floor(column), column)).as_py():
+            # The writer says 3 for 3.0, and a column of such would come back as whole numbers.
+            column = pc.replace_substring_regex(
+                column.cast(pa.string()), pattern=r"^(-?[0-9]+)$", replacement=r"\1.0"
+            )
+        columns.append(column)
     names = [re.sub(FORMULA, r"'\1", name) for name in batch.schema.names]
     return pa.Table.from_arrays(columns, names=names)

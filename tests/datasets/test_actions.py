@@ -199,7 +199,7 @@ def test_a_name_is_free_again_while_its_dataset_is_in_the_trash(people: Any) -> 
     trash_dataset(actor=actor, dataset=first)
     assert not Node.objects.get(kind="dataset_version").alive
     second = register(people)
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Conflict, match="rename that one first") as caught:
         restore_dataset(actor=actor, dataset=first)
     assert caught.value.code == "dataset.exists"
     trash_dataset(actor=actor, dataset=second)

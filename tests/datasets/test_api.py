@@ -139,6 +139,16 @@ def test_what_is_downloaded_can_be_uploaded_again_with_the_same_content(people: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "dataset.format")
 
 
+def test_numbers_come_back_from_a_csv_download_as_what_they_were(people: Any) -> None:
+    """3.0 in a column of whole floats does not become 3, and no digit is lost at either end of the range."""
+    table = b"whole,mixed,big,odd\n1.0,1,1e308,inf\n-2.0,0.1,-1e308,\n,3,5e-324,1.0\n0.0,2.5,0.30000000000000004,-inf\n"
+    first = ready_version(people, table, name="floats")
+    text = body_of(people.api("viewer").get(f"{ROOT}/floats/versions/1/download?format=csv"))
+    again = ready_version(people, text, name="again")
+    assert [c["type"] for c in again.schema] == ["float"] * 4
+    assert again.digest == first.digest
+
+
 def test_several_parts_are_downloaded_as_one_file(people: Any, settings: Any) -> None:
     import pyarrow.parquet as pq
 
