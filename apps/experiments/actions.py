@@ -15,8 +15,8 @@ from django.urls import reverse
 
 from adapters.tracking import ARCHIVED_TAG, DatasetInput, RunData, get_tracking
 from apps.accounts.access import SYSTEM, Actor
-from apps.accounts.audit import record_audit
-from apps.accounts.models import Project, User
+from apps.accounts.audit import audit_row, record_audit, record_audits
+from apps.accounts.models import AuditEvent, Project, User
 from apps.experiments import events
 from apps.experiments.models import RUN_NAME_LENGTH, Experiment, Run
 from apps.experiments.spec import RunSpec, check_experiment_name
@@ -24,6 +24,7 @@ from apps.experiments.states import FROM_MLFLOW, RunSource
 from apps.jobs.actions import request_cancel, submit
 from apps.jobs.states import TERMINAL, JobState
 from apps.lineage import actions as lineage
+from apps.lineage.models import Node
 from apps.lineage.states import EdgeKind, NodeKind
 from foundation.clock import now
 from foundation.errors import Conflict, Invalid, NotFound
@@ -112,22 +113,26 @@ def _submitted_parameters(spec: RunSpec) -> dict[str, Any]:
 
 def put_in_lineage(run: Run) -> None:
     """Make or refresh the run's node, with its edge from the dataset version."""
-    url = reverse("experiments:run", kwargs={"project": run.project.slug, "run": run.hex})
-    lineage.put_node(
-        project=run.project,
-        kind=NodeKind.RUN,
-        key=run.hex,
-        title=run.name,
-        url=url,
-        state=run.state,
-        name=run.hex,
-    )
+    lineage.put_nodes([run_node(run)])
     if run.dataset_version_id is not None:
         lineage.link(
             source=(NodeKind.DATASET_VERSION, run.dataset_version_id),
             target=(NodeKind.RUN, run.hex),
             kind=EdgeKind.TRAINED_ON,
         )
+
+
+def run_node(run: Run) -> Node:
+    """The run's node in the lineage graph, not yet written."""
+    return lineage.node_row(
+        project=run.project,
+        kind=NodeKind.RUN,
+        key=run.hex,
+        title=run.name,
+        url=reverse("experiments:run", kwargs={"project": run.project.slug, "run": run.hex}),
+        state=run.state,
+        name=run.hex,
+    )
 
 
 @transaction.atomic
@@ -340,7 +345,12 @@ def restore_run(*, actor: Actor, run: Run) -> Run:
 
 
 def _audit_run(actor: Actor, run: Run, action: str, detail: dict[str, Any] | None = None) -> None:
-    record_audit(
+    record_audits([run_audit(actor, run, action, detail)])
+
+
+def run_audit(actor: Actor, run: Run, action: str, detail: dict[str, Any] | None = None) -> AuditEvent:
+    """The audit row about a run, not yet written."""
+    return audit_row(
         actor=actor,
         project=run.project,
         action=action,
@@ -381,17 +391,9 @@ def _adopt(actor: Actor, project: Project, data: RunData, name: str, parent: str
         experiment = Experiment.objects.get(project=project, mlflow_id=data.experiment_id)
     try:
         with transaction.atomic():
-            run = Run.objects.create(
-                id=uuid.UUID(data.id),
-                project=project,
-                created_by=actor.user or _author(data),
-                experiment=experiment,
-                name=(data.name or name or data.id)[:RUN_NAME_LENGTH],
-                source=RunSource.CLIENT,
-                deleted_at=now() if data.deleted else None,
-                parent=_parent(project, data.id, parent),
-                **_client_fields(data),
-            )
+            run = client_run(actor, experiment, data, name)
+            run.parent = parent_of(project, data.id, parent)
+            run.save(force_insert=True)
     except IntegrityError:  # another process adopted it in the meantime
         return Run.objects.get(project=project, pk=uuid.UUID(data.id))
     put_in_lineage(run)
@@ -400,12 +402,26 @@ def _adopt(actor: Actor, project: Project, data: RunData, name: str, parent: str
     return run
 
 
+def client_run(actor: Actor, experiment: Experiment, data: RunData, name: str) -> Run:
+    """The row of a run that a client made in MLflow, without its parent, not yet written."""
+    return Run(
+        id=uuid.UUID(data.id),
+        project=experiment.project,
+        created_by=actor.user or _author(data),
+        experiment=experiment,
+        name=(data.name or name or data.id)[:RUN_NAME_LENGTH],
+        source=RunSource.CLIENT,
+        deleted_at=now() if data.deleted else None,
+        **_client_fields(data),
+    )
+
+
 def _author(data: RunData) -> User | None:
     """Who made a client's run: the gateway writes the caller's name into MLflow's row, whatever was sent."""
     return User.objects.filter(username=data.user).first() if data.user else None
 
 
-def _parent(project: Project, run_id: str, parent: str | None) -> Run | None:
+def parent_of(project: Project, run_id: str, parent: str | None) -> Run | None:
     """The row of a run's parent. News of the parent may come later, or was lost: then it gets its row here."""
     if not parent or parent == run_id or not _is_id(parent):
         return None

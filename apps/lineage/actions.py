@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import transaction
 
 from apps.accounts.models import Project
@@ -12,7 +14,14 @@ def put_node(
     *, project: Project, kind: str, key: object, title: str, url: str, state: str = "", name: str = ""
 ) -> None:
     """Make or refresh the node of an object. `name` is how people address it (churn@2, churn/3)."""
-    node = Node(
+    put_nodes([node_row(project=project, kind=kind, key=key, title=title, url=url, state=state, name=name)])
+
+
+def node_row(
+    *, project: Project, kind: str, key: object, title: str, url: str, state: str = "", name: str = ""
+) -> Node:
+    """The node of an object, not yet written."""
+    return Node(
         project=project,
         kind=kind,
         key=str(key),
@@ -22,8 +31,12 @@ def put_node(
         name=name[:80],
         alive=True,
     )
+
+
+def put_nodes(nodes: Iterable[Node]) -> None:
+    """Make or refresh several nodes of `node_row` at once."""
     Node.objects.bulk_create(
-        [node],
+        nodes,
         update_conflicts=True,
         unique_fields=["kind", "key"],
         update_fields=["project", "title", "url", "state", "name", "alive", "updated_at"],

@@ -23,6 +23,12 @@ class ModelForm(forms.Form):
     description = forms.CharField(required=False, widget=_LINES, help_text="What it predicts, and for whom.")
 
 
+class EditModelForm(ModelForm):
+    """A changed model: it may keep a name that only a stock client could give it."""
+
+    name = forms.CharField(max_length=256, strip=False, help_text=ModelForm.declared_fields["name"].help_text)
+
+
 class RegisterForm(forms.Form):
     """Which model gets the run's model as its next version."""
 

@@ -18,7 +18,14 @@ from apps.accounts.states import Role
 from apps.experiments.access import get_visible_run
 from apps.registry import actions, pages, promoting
 from apps.registry.access import get_model, get_promotion, get_version
-from apps.registry.forms import DecisionForm, DescribeForm, ModelForm, PromoteForm, RegisterForm
+from apps.registry.forms import (
+    DecisionForm,
+    DescribeForm,
+    EditModelForm,
+    ModelForm,
+    PromoteForm,
+    RegisterForm,
+)
 from apps.registry.models import ModelVersion, Promotion
 from apps.registry.states import PromotionState
 from foundation.errors import AtelierError, Invalid
@@ -91,7 +98,7 @@ def model_page(request: Any, project: Project, model: str) -> HttpResponse:
 def model_edit(request: Any, project: Project, model: str) -> HttpResponse:
     """Rename or describe."""
     found = get_model(project, model)
-    form = ModelForm(
+    form = EditModelForm(
         request.POST if request.method == "POST" else None,
         initial={"name": found.name, "description": found.description},
     )

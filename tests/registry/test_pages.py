@@ -153,3 +153,19 @@ def test_names_that_only_clients_give_are_reachable(
     assert client.get(model.url).status_code == 200
     assert client.get(model.url + "1/").status_code == 200
     assert people.api("viewer").get(f"/api/v1/projects/shop/models/{model.pk}").status_code == 200
+
+
+def test_a_model_keeps_a_name_that_only_a_client_could_give(
+    people: People, make_run: Callable[..., Run], fake_tracking: Any
+) -> None:
+    from apps.registry.adoption import adopt_model
+
+    name = "  Ein sehr langer Name " + "x" * 100
+    fake_tracking.create_model(people.project.pk, name)
+    model = adopt_model(actor=people.actor("contributor"), project=people.project, name=name)
+    answer = people.client("contributor").post(
+        f"{model.url}edit", {"name": name, "description": "What it is for"}
+    )
+    assert answer.status_code == 302
+    model.refresh_from_db()
+    assert (model.name, model.description) == (name, "What it is for")
