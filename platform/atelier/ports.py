@@ -20,7 +20,7 @@ from gateway.ports import Caller, Credentials, Ports, ProjectRef, Route, Trackin
 
 CACHE_SECONDS = 3.0
 CACHE_SIZE = 10_000
-ADOPT_SECONDS = 0.05
+ADOPT_SECONDS = 0.2
 T = TypeVar("T")
 
 
@@ -229,8 +229,8 @@ class JobRunFinder:
 
 
 class RunAdopter:
-    """Clients made runs in MLflow: give them their rows. Runs that are made within a few milliseconds get
-    theirs together, which costs a fraction; nobody waits for it (gateway.mlflow.news)."""
+    """Clients made runs in MLflow: give them their rows. Runs that are made within a moment get theirs
+    together, which costs a fraction; nobody waits for it (gateway.mlflow.news)."""
 
     def __init__(self, seconds: float = ADOPT_SECONDS) -> None:
         self.seconds = seconds

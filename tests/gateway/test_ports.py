@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID, uuid4
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import OperationalError
 
-from atelier.ports import in_thread
+from atelier.ports import RunAdopter, in_thread
 from foundation.errors import Unavailable
+from gateway.ports import Caller, ProjectRef
 
 
 def test_a_database_that_does_not_answer_is_a_503_with_a_time_to_come_back() -> None:
@@ -19,3 +23,37 @@ def test_a_database_that_does_not_answer_is_a_503_with_a_time_to_come_back() -> 
     assert caught.value.code == "database.unavailable"
     assert caught.value.retry_after
     assert "postmaster" not in caught.value.message
+
+
+async def _adopt(adopter: RunAdopter, projects: list[ProjectRef]) -> list[object]:
+    caller = Caller(uuid4(), "ada", "write")
+    return await asyncio.gather(
+        *(
+            adopter(caller, project, f"{n:032x}", experiment_id="1", name="r")
+            for n, project in projects_of(projects)
+        ),
+        return_exceptions=True,
+    )
+
+
+def projects_of(projects: list[ProjectRef]) -> list[tuple[int, ProjectRef]]:
+    """Six runs, in turn of each project."""
+    return [(n, projects[n % len(projects)]) for n in range(6)]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_new_runs_are_adopted_together_project_by_project(
+    monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    seen: list[tuple[UUID, int]] = []
+
+    def work(project: ProjectRef, made: list[object]) -> None:
+        seen.append((project.id, len(made)))
+        if broken:
+            raise OperationalError("away")
+
+    monkeypatch.setattr(RunAdopter, "_work", staticmethod(work))
+    projects = [ProjectRef(uuid4(), slug, uuid4(), editable=True) for slug in ("a", "b")]
+    answers = asyncio.run(_adopt(RunAdopter(seconds=0.01), projects))
+    assert sorted(seen) == sorted((project.id, 3) for project in projects)
+    assert [isinstance(answer, Unavailable) for answer in answers] == [broken] * 6

@@ -22,10 +22,11 @@ async def tell(news: Coroutine[Any, Any, None]) -> None:
 
 
 class News:
-    """News about new runs that the client need not wait for. Later news about the same run waits for it."""
+    """News about new runs, for which no client waits. Later news about the same run comes behind it."""
 
     def __init__(self) -> None:
         self._on_its_way: dict[str, asyncio.Task[None]] = {}
+        self._later: set[asyncio.Task[None]] = set()
 
     async def of_new_run(self, run_id: str, parent: str, news: Coroutine[Any, Any, None]) -> None:
         """Pass on while the client has its answer already; at once when too much is on its way. News of the
@@ -36,6 +37,15 @@ class News:
         task = asyncio.create_task(self._in_order(parent, news))
         self._on_its_way[run_id] = task
         task.add_done_callback(lambda _: self._on_its_way.pop(run_id, None))
+
+    async def of_run(self, run_id: str, news: Coroutine[Any, Any, None]) -> None:
+        """Pass on what happened to a run; behind the news that it was made, if that is still on its way."""
+        if run_id in self._on_its_way:
+            task = asyncio.create_task(self._in_order(run_id, news))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+        else:
+            await tell(news)
 
     async def _in_order(self, parent: str, news: Coroutine[Any, Any, None]) -> None:
         await self.settled(parent)
@@ -49,5 +59,5 @@ class News:
 
     async def close(self) -> None:
         """Wait for all that is on its way."""
-        if self._on_its_way:
-            await asyncio.wait(set(self._on_its_way.values()), timeout=5)
+        if tasks := {*self._on_its_way.values(), *self._later}:
+            await asyncio.wait(tasks, timeout=5)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from foundation.errors import Forbidden, Invalid, NotFound
 from gateway.mlflow import bodies
-from gateway.mlflow.news import News, tell
+from gateway.mlflow.news import News
 from gateway.mlflow.upstream import Answer, Upstream
 from gateway.ports import Caller, Ports, ProjectRef, TrackingRef
 
@@ -251,10 +251,10 @@ async def update_run(call: Call) -> Answer:
         return await call.forward()
     asked = "status" in call.fields
     answer = await call.forward()
-    await call.news.settled(run_id)
     info = content_of(answer).get("run_info", {})
     if asked and info:
-        await tell(call.ports.observe_run(call.caller, call.project, run_id, status=str(info.get("status"))))
+        observed = call.ports.observe_run(call.caller, call.project, run_id, status=str(info.get("status")))
+        await call.news.of_run(run_id, observed)
     return answer
 
 
@@ -264,10 +264,10 @@ async def delete_run(call: Call) -> Answer:
     if run_id == await call.own_run():
         raise Forbidden("tracking.job_token", "A job cannot delete its own run.")
     await call.check_own_run(run_id)
-    await call.news.settled(run_id)
     answer = await call.forward()
     if answer.status == 200:
-        await tell(call.ports.observe_run(call.caller, call.project, run_id, status="DELETED"))
+        observed = call.ports.observe_run(call.caller, call.project, run_id, status="DELETED")
+        await call.news.of_run(run_id, observed)
     return answer
 
 
@@ -275,10 +275,10 @@ async def restore_run(call: Call) -> Answer:
     """Back from the trash."""
     run_id = run_of(call)
     await call.check_own_run(run_id)
-    await call.news.settled(run_id)
     answer = await call.forward()
     if answer.status == 200:
-        await tell(call.ports.observe_run(call.caller, call.project, run_id, status="RESTORED"))
+        observed = call.ports.observe_run(call.caller, call.project, run_id, status="RESTORED")
+        await call.news.of_run(run_id, observed)
     return answer
 
 
