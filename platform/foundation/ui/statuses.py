@@ -47,7 +47,7 @@ LOOKS: dict[str, Look] = {
     "refused": Look("Refused", "red", "s-refused"),
     "timed_out": Look("Timed out", "red", "s-timeout"),
     "errored": Look("Errored", "purple", "s-errored"),
-    "lost": Look("Worker lost", "purple", "s-errored"),
+    "lost": Look("Lost", "purple", "s-errored"),
     "cancelled": Look("Cancelled", "slate", "s-cancelled"),
     "killed": Look("Cancelled", "slate", "s-cancelled"),
     "rejected": Look("Rejected", "slate", "s-rejected"),
