@@ -76,8 +76,6 @@ class TryForm(forms.Form):
                 found[column["name"]] = bool(value)
             elif value not in (None, ""):
                 found[column["name"]] = value.isoformat() if column["type"] == "datetime" else value
-            elif column["type"] == "string" and column["required"]:
-                found[column["name"]] = ""
         return found
 
 
@@ -96,7 +94,7 @@ def _field_of(column: dict[str, Any], example: Any) -> forms.Field:
         )
         shared["initial"] = str(example)[:19] if example else None
         return forms.DateTimeField(**shared, widget=widget)
-    return forms.CharField(**{**shared, "required": False}, max_length=10_000, strip=False)
+    return forms.CharField(**shared, max_length=10_000, strip=False)
 
 
 def predict_once(deployment: Deployment, record: dict[str, Any], *, request_id: str) -> Answer:
