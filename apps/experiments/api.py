@@ -85,7 +85,7 @@ class RunsView(ProjectAPIView):
                 ),
                 ("order_by", "created_at, name, state, metrics.KEY, params.KEY; '-' or DESC for descending"),
                 ("q", "Part of the name"),
-                ("state", "queued, running, succeeded, failed or cancelled"),
+                ("state", "A state of runs, such as running, failed or timed_out"),
                 ("trashed", "true: those in the trash"),
             )
         ],
