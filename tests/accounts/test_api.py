@@ -149,6 +149,12 @@ def test_a_token_is_shown_once_and_can_be_revoked(people: People) -> None:
     assert ApiToken.objects.get(pk=made["id"]).revoked_at is not None
 
 
+def test_a_field_that_does_not_exist_is_named(people: People) -> None:
+    for url in ("/api/v1/projects/shop", "/api/v1/teams/red"):
+        answer = people.api("owner").patch(url, {"slug": "other"}, format="json")
+        assert (answer.status_code, error_of(answer)["code"]) == (422, "request.unknown_field")
+
+
 def test_a_token_made_with_a_token_does_not_outlive_it(people: People) -> None:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret_for(people.owner, days=2)}")
