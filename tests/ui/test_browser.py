@@ -172,7 +172,7 @@ def test_a_log_axis_and_smoothing_redraw(look: Page) -> None:
 
 
 def test_finding_in_a_log_counts_the_hits(look: Page) -> None:
-    look.goto("/patterns/charts")
+    look.goto("/patterns/feedback")
     look.fill("[data-log-search]", "info")
     until(look, "document.querySelector('[data-log-hits]').textContent.includes('of 5')")
 

@@ -25,8 +25,13 @@ def relative(path: Path) -> str:
 def test_a_page_loads_less_than_thirty_kilobytes_of_our_javascript() -> None:
     sizes = {name: path.stat().st_size for name, path in MODULES.items()}
     always = sum(size for name, size in sizes.items() if name not in LAZY)
-    assert always + sizes["charts"] + sizes["logs"] < BUDGET
-    assert always + sizes["upload"] < BUDGET
+    assert all(always + sizes[name] < BUDGET for name in LAZY)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
+def test_a_page_has_a_chart_or_a_log_and_never_both(path: Path) -> None:
+    text = path.read_text()
+    assert not ("{% chart " in text and "log.html" in text)
 
 
 def test_every_module_is_in_the_import_map() -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 
@@ -140,13 +141,15 @@ def waiting_promotions(project: Project) -> list[Entry]:
 
 
 def drifting(project: Project) -> list[Entry]:
-    """Standing alerts, the newest window first; at most 100."""
+    """Standing alerts, the newest window first; at most 100. Days are those of the project's time zone."""
+    zone = ZoneInfo(project.timezone)
     return [
         Entry(
             "drifting",
             alert.feature,
             link("monitoring:detail", project.slug, alert.monitor.name),
-            note=f"{alert.monitor.name}: {number(alert.value, 2)}, over {number(alert.threshold, 2)}",
+            note=f"{alert.monitor.name} on {alert.start.astimezone(zone):%-d %b %Y}: "
+            f"{number(alert.value, 2)}, over {number(alert.threshold, 2)}",
             at=alert.start,
         )
         for alert in standing_alerts([project], limit=100)

@@ -23,7 +23,7 @@ PARTS = (
     ("tables", "Tables"),
     ("forms", "Forms"),
     ("feedback", "Feedback"),
-    ("charts", "Charts and logs"),
+    ("charts", "Charts"),
     ("frame", "Frame"),
 )
 
