@@ -26,8 +26,8 @@ def job(people: Any, submit: Callable[..., Job]) -> Job:
     return submit(project=people.project, created_by=people.owner, title="Train a forest")
 
 
-def write(job: Job, line: str) -> None:
-    path = Path(settings.CONFIG.attempts_dir) / str(job.pk) / "1" / "log.txt"
+def write(job: Job, line: str, attempt: int = 1) -> None:
+    path = Path(settings.CONFIG.attempts_dir) / str(job.pk) / str(attempt) / "log.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with logs.open_log(path) as log:
         log.info(line)
@@ -52,7 +52,12 @@ def test_the_page_follows_a_job_to_its_end(signed_in: Page, job: Job) -> None:  
     expect(page).to_have_title(re.compile("^● 75 % Train a forest"), timeout=15_000)
     write(job, "epoch 2")
     expect(page.locator("#job-log")).to_contain_text("epoch 2", timeout=15_000)
-    attempts.finish(job_id=job.pk, fence=1, ending=Ending("failed", "The target has one class."))
+    attempts.finish(job_id=job.pk, fence=1, ending=Ending("lost", "Gone.", "job.drained", charged=False))
+    assert attempts.claim(job_id=job.pk, worker="w2", tier=0, lease_seconds=60) is not None
+    write(job, "epoch 1 once more", attempt=2)
+    expect(page.locator("#job-log")).to_contain_text("──── attempt 2 ────", timeout=15_000)
+    expect(page.locator("#job-log")).to_contain_text("epoch 1 once more", timeout=15_000)
+    attempts.finish(job_id=job.pk, fence=2, ending=Ending("failed", "The target has one class."))
     expect(page.get_by_role("alert")).to_contain_text("The target has one class.", timeout=15_000)
     expect(page.locator("#job-badge")).to_contain_text("Failed", timeout=15_000)
     expect(page.locator("#job-detail[data-poll]")).to_have_count(0)
