@@ -88,7 +88,7 @@ def navigation_for(request: HttpRequest) -> Navigation:
         groups=groups,
         settings=_item(request, project.slug, "Settings", "home:settings", "settings", ""),
         running=running,
-        running_url=f"{_reverse('jobs:list', project.slug)}?state=running" if running else "",
+        running_url=f"{_reverse('jobs:list', project.slug)}?state=live" if running else "",
         running_poll=_reverse("home:running", project.slug) or "",
         running_since=now() - CALM,
         teams=teams,
