@@ -275,6 +275,12 @@ def test_a_missing_database_is_a_503_in_a_sentence(client: Client, monkeypatch: 
     assert "refused" not in page.content.decode()
 
 
+def test_a_form_that_is_too_large_is_a_413_in_a_sentence(people: Any) -> None:
+    page = people.client("owner").post("/p/shop/settings", {"name": "x" * (9 * 2**20)})
+    assert page.status_code == 413
+    assert "larger than this address accepts" in page.content.decode()
+
+
 def test_the_address_of_a_form_says_so_when_it_is_opened(people: Any) -> None:
     page = people.client("owner").get("/p/shop/settings/trash")
     assert page.status_code == 405
