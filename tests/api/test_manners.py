@@ -6,6 +6,7 @@ import base64
 import datetime
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ PROJECT = {"project": "shop", "team": "red", "name": "one", "model": "one", "num
 KEPT_IN_MLFLOW = {"runs_list"}  # its orders are MLflow's too; tests/experiments holds them
 
 
+@cache
 def openapi() -> dict[str, Any]:
     """The document, as /api/schema serves it."""
     from drf_spectacular.generators import SchemaGenerator
@@ -280,7 +282,6 @@ BODIES: dict[str, Callable[[APIClient, str, str], Any]] = {
     "request.malformed": lambda c, m, u: c.generic(m, u, b'{"name": ', content_type="application/json"),
     "request.media_type": lambda c, m, u: c.generic(m, u, b"x", content_type="text/csv"),
 }
-NO_BODY_READ = {"files"}
 
 
 @pytest.mark.parametrize(("code", "status"), [("request.malformed", 400), ("request.media_type", 415)])
