@@ -74,6 +74,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     progress = serializers.SerializerMethodField()
     parent_id = serializers.UUIDField(allow_null=True)
     reason = serializers.CharField()
+    attempts = AttemptSerializer(many=True)
 
     class Meta:
         model = Job
@@ -96,6 +97,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "queued_at",
             "started_at",
             "finished_at",
+            "attempts",
         ]
 
     @extend_schema_field(SubjectSerializer(allow_null=True))
@@ -116,13 +118,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class JobDetailSerializer(JobSerializer):
-    """A job with its attempts and result."""
+    """A job with its result."""
 
-    attempts = AttemptSerializer(many=True)
     result = serializers.JSONField(allow_null=True)
 
     class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "attempts", "result"]
+        fields = [*JobSerializer.Meta.fields, "result"]
 
 
 class LogSerializer(serializers.Serializer[Any]):
@@ -168,7 +169,7 @@ class JobList(ProjectAPIView):
         states = [part for value in asked.getlist("state") for part in value.split(",") if part]
         found = queries.jobs_of(self.project, states=states, kind=asked.get("kind", ""), q=asked.get("q", ""))
         paginator = KeysetPagination()
-        page = paginator.paginate_queryset(found, request, view=self)
+        page = paginator.paginate_queryset(found.prefetch_related("attempts"), request, view=self)
         return paginator.get_paginated_response(JobSerializer(page, many=True).data)
 
 

@@ -39,6 +39,7 @@ def test_it_lists_jobs_by_state_kind_and_words(people: Any, job: Job, submit: Ca
     answer = client.get("/api/v1/projects/shop/jobs").json()
     assert [item["title"] for item in answer["results"]] == ["Sweep", "Train a forest"]
     assert answer["next"] is None
+    assert answer["results"][0]["attempts"] == []
     for query in (
         "q=forest",
         "kind=test.sandbox",
@@ -257,7 +258,7 @@ def test_a_logger_of_a_job_writes_nowhere_else(tmp_path: Path, caplog: pytest.Lo
         ("/p/shop/jobs/{job}/", 14),
         ("/p/shop/jobs/{job}/log?follow", 7),
         ("/p/shop/jobs/{job}/progress", 7),
-        ("/api/v1/projects/shop/jobs", 6),
+        ("/api/v1/projects/shop/jobs", 7),
         ("/api/v1/projects/shop/jobs/{job}", 7),
         ("/api/v1/projects/shop/jobs/{job}/logs", 7),
     ],
