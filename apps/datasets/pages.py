@@ -23,8 +23,8 @@ from foundation.ui.values import number, percent
 
 ORDERS = {"name": "name", "updated": "updated_at", "created": "created_at"}
 VERSION_ORDERS = {"number": "number", "rows": "rows", "size": "bytes", "created": "created_at"}
-#: what keeps a page under 100 kB of HTML: a column costs 3 kB with its histogram, a cell of the preview 35 bytes
-COLUMNS_PER_PAGE = 25
+#: what keeps a page under 100 kB of HTML: a column costs 4 kB with its histogram, a cell of the preview 35 bytes
+COLUMNS_PER_PAGE = 20
 CELLS = 1_500
 # What to do about a failure, by its code.
 ADVICE = {
