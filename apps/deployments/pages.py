@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -128,11 +129,13 @@ class Snippets:
 
 @dataclass(frozen=True)
 class InferencesPage:
-    """A page of recorded inferences. features: the columns that the table shows."""
+    """A page of recorded inferences. features: the columns that the table shows, each with its name and
+    whether all its values on this page are numbers; numeric: the same of the predictions."""
 
     items: list[dict[str, Any]]
-    features: list[str]
+    features: list[dict[str, Any]]
     hidden: int
+    numeric: bool
     classification: bool
     total: int
     start: str
@@ -153,18 +156,22 @@ class InferencesPage:
         if not names and page.items:
             names = list(page.items[0].features)
         shown = names[:FEATURE_COLUMNS]
+        numbers = {name for name in shown if are_numbers(i.features.get(name) for i in page.items)}
         items = [
             {
                 "it": i,
                 "prediction": shortened(i.prediction),
-                "values": [shortened(i.features.get(name)) for name in shown],
+                "cells": [
+                    {"value": shortened(i.features.get(name)), "numeric": name in numbers} for name in shown
+                ],
             }
             for i in page.items
         ]
         return cls(
             items=items,
-            features=shown,
+            features=[{"name": name, "numeric": name in numbers} for name in shown],
             hidden=len(names) - len(shown),
+            numeric=are_numbers(i.prediction for i in page.items),
             classification=queries.classification(deployment),
             total=queries.count_inferences(deployment),
             start=start,
@@ -174,6 +181,11 @@ class InferencesPage:
             filtered=bool(start or end),
             clear_url=request.path,
         )
+
+
+def are_numbers(values: Iterable[Any]) -> bool:
+    """Whether a column is one of numbers, which stand at the right of their cells."""
+    return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
 
 
 def shortened(value: Any) -> Any:

@@ -72,17 +72,19 @@ def deployment_new(request: HttpRequest, project: Project) -> HttpResponse:
 @project_page()
 @require_GET
 def deployment_detail(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """Overview; ?fragment=status or live: the parts that refresh themselves."""
+    """Overview; ?fragment=status, facts, live or call: the parts that refresh themselves."""
     deployment = get_deployment(project, name)
     fragment = request.GET.get("fragment")
-    if fragment in ("status", "live"):
+    if fragment in ("status", "facts", "live"):
         return _page(request, deployment, f"_{fragment}")
-    url = request.build_absolute_uri(deployment.predict_path)
+    snippets = pages.Snippets.build(request.build_absolute_uri(deployment.predict_path), deployment)
+    if fragment == "call":
+        return _page(request, deployment, "_call", snippets=snippets)
     return _page(
         request,
         deployment,
         "overview",
-        snippets=pages.Snippets.build(url, deployment),
+        snippets=snippets,
         change_form=ChangeForm(project=project, initial={"model": deployment.model_ref}),
     )
 

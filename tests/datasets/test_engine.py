@@ -170,7 +170,7 @@ def test_the_upload_works_without_javascript(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark")])  # tests/tour walks all pages in both
 def test_pages_pass_axe_and_fit_the_screen(
     browser: Any, studio: Studio, admin_page: Any, token: str, slug: str, width: int, theme: str
 ) -> None:

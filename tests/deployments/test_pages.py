@@ -19,7 +19,9 @@ PAGES = [
     "/churn/inferences",
     "/churn/feedback",
     "/churn/logs",
+    "/churn?fragment=facts",
     "/churn?fragment=live",
+    "/churn?fragment=call",
 ]
 
 
