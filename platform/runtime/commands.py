@@ -28,7 +28,7 @@ COMMANDS = {
         "runtime.doctor:main", "what is installed, reachable, misconfigured, and how to mend it", ""
     ),
     "test": Entry("runtime.testrun:main", "run the test suite with databases of its own", bootstrap.TEST),
-    "bench": Entry("runtime.bench:main", "run a benchmark against its peer"),
+    "bench": Entry("runtime.bench:main", "run a benchmark against its peer", bootstrap.TEST),
     "prepare": Entry("runtime.prepare:main", "make and migrate external services once, before the processes"),
     "web": Entry("runtime.processes:main", "serve pages, REST and predictions"),
     "worker": Entry("runtime.processes:main", "run jobs"),
