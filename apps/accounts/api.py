@@ -23,9 +23,9 @@ from apps.accounts.access import (
 from apps.accounts.api_base import ProjectAPIView, ProjectViewSet, StudioAPIView
 from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, Team
 from apps.accounts.states import Role, Scope
-from foundation.api import api_path, etag_of, unchanged
+from foundation.api import api_path, check_fields, etag_of, unchanged
 from foundation.clock import iso
-from foundation.errors import Invalid, NotFound
+from foundation.errors import NotFound
 from foundation.pagination import KeysetPagination
 
 __all__ = ["ProjectAPIView", "ProjectViewSet", "StudioAPIView"]
@@ -177,14 +177,7 @@ def checked(serializer_class: type[serializers.Serializer[Any]], request: Any) -
     """The request's body, validated. Raises Invalid "request.unknown_field"; other problems leave as request.invalid."""
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
-    for name in request.data:
-        if name not in serializer.fields:
-            known = ", ".join(serializer.fields)
-            raise Invalid(
-                "request.unknown_field",
-                f"There is no field '{str(name)[:60]}'; there are: {known}.",
-                {"field": str(name)[:60]},
-            )
+    check_fields(request.data, list(serializer.fields))
     data: dict[str, Any] = dict(serializer.validated_data)
     return data
 

@@ -24,28 +24,14 @@ from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.presenting import dataset_json, profile_json, version_json
 from apps.datasets.sandbox.options import OFFERED
 from apps.datasets.uploads import staged_file
-from foundation.api import api_path, etag_of, unchanged
+from foundation.api import api_path, etag_of, read_fields, unchanged
 from foundation.clock import iso
-from foundation.errors import Conflict, Invalid
+from foundation.errors import Conflict
 from foundation.pagination import KeysetPagination
 
 NAME = r"datasets/(?P<name>[^/]+)"
 VERSION = rf"{NAME}/versions/(?P<number>[^/]+)"
 TRASHED = OpenApiParameter("trashed", bool, description="true: those in the trash")
-
-
-def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
-    data = request.data
-    if not isinstance(data, dict):
-        raise Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
-    for name in data:
-        if name not in allowed:
-            raise Invalid(
-                "request.unknown_field",
-                f"There is no field '{str(name)[:60]}' here; there are: {', '.join(allowed)}.",
-                {"field": str(name)[:60]},
-            )
-    return {name: data[name] for name in allowed if name in data}
 
 
 def _options(request: Any) -> dict[str, Any]:
@@ -116,7 +102,7 @@ class DatasetView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, name: str) -> Response:
         dataset = get_editable_dataset(self.actor, self.project, name)
-        changes = _body(request, ("name", "description"))
+        changes = read_fields(request, ("name", "description"))
         with unchanged(request, dataset, _etag):
             return _dataset(actions.update_dataset(actor=self.actor, dataset=dataset, **changes))
 
@@ -208,7 +194,7 @@ class VersionRetryView(ProjectAPIView):
     )
     def post(self, request: Any, project: str, name: str, number: str) -> Response:
         version = get_editable_version(self.actor, self.project, name, number)
-        changes = _body(request, (*OFFERED, "sheet"))
+        changes = read_fields(request, (*OFFERED, "sheet"))
         again = actions.retry_version(
             actor=self.actor, version=version, options={**version.options, **changes} if changes else None
         )

@@ -18,7 +18,7 @@ from apps.deployments.access import get_deployment, get_event_import, get_trashe
 from apps.deployments.logs import read_log
 from apps.deployments.models import Deployment
 from apps.deployments.states import DeploymentState
-from foundation.api import api_path, etag_of, unchanged
+from foundation.api import api_path, etag_of, read_fields, unchanged
 from foundation.errors import Invalid, NotFound
 from foundation.pagination import KeysetPagination, bad_cursor, limit_of, link_to
 
@@ -41,23 +41,6 @@ def _uuid(value: str, code: str, message: str) -> UUID:
         return UUID(value)
     except ValueError:
         raise NotFound(code, message) from None
-
-
-def _body(request: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()) -> dict[str, Any]:
-    data = request.data
-    if not isinstance(data, dict):
-        raise Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
-    for name in data:
-        if name not in allowed:
-            raise Invalid(
-                "request.unknown_field",
-                f"There is no field '{str(name)[:60]}'; there are: {', '.join(allowed)}.",
-                {"field": str(name)[:60]},
-            )
-    for name in required:
-        if name not in data:
-            raise Invalid("request.missing_field", f"The field '{name}' is missing.", {"field": name})
-    return {name: data[name] for name in allowed if name in data}
 
 
 def _etag(deployment: Deployment) -> str:
@@ -111,7 +94,7 @@ class DeploymentsView(ProjectAPIView):
         responses={201: schemas.DeploymentShape},
     )
     def post(self, request: Any, project: str) -> Response:
-        data = _body(request, ("name", "model", "description"), ("name", "model"))
+        data = read_fields(request, ("name", "model", "description"), ("name", "model"))
         made = actions.create_deployment(actor=self.actor, project=self.project, **data)
         return _answer(made, status=201)
 
@@ -130,7 +113,7 @@ class DeploymentView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, name: str) -> Response:
         found = get_deployment(self.project, name)
-        changes = _body(request, ("name", "description", "model"))
+        changes = read_fields(request, ("name", "description", "model"))
         with unchanged(request, found, _etag):
             updated = actions.change_deployment(actor=self.actor, deployment=found, **changes)
         return _answer(updated)
@@ -243,7 +226,7 @@ class LabelsView(ProjectAPIView):
     )
     def post(self, request: Any, project: str, name: str) -> Response:
         found = get_deployment(self.project, name)
-        data = _body(request, ("labels",), ("labels",))
+        data = read_fields(request, ("labels",), ("labels",))
         stored = feedback.add_labels(actor=self.actor, deployment=found, labels=data["labels"])
         return Response({"stored": stored})
 

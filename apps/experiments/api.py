@@ -22,27 +22,13 @@ from apps.experiments.presenting import experiment_json, run_json
 from apps.experiments.spec import parse_spec
 from apps.jobs.api import LogSerializer, whole_number
 from apps.jobs.logs import read_log
-from foundation.api import api_path, etag_of, unchanged
+from foundation.api import api_path, etag_of, read_fields, unchanged
 from foundation.clock import iso
 from foundation.errors import Invalid, NotFound
 from foundation.pagination import KeysetPagination, Listing, bad_cursor, limit_of, link_to
 
 RUN = r"runs/(?P<run>[^/]+)"
 EXPERIMENT = r"experiments/(?P<experiment>[^/]+)"
-
-
-def _body(request: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
-    data = request.data
-    if not isinstance(data, dict):
-        raise Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
-    for name in data:
-        if name not in allowed:
-            raise Invalid(
-                "request.unknown_field",
-                f"There is no field '{str(name)[:60]}' to change; there are: {', '.join(allowed)}.",
-                {"field": str(name)[:60]},
-            )
-    return {name: data[name] for name in allowed if name in data}
 
 
 def _run_etag(run: Run) -> str:
@@ -131,7 +117,7 @@ class RunView(ProjectAPIView):
     @extend_schema(operation_id="runs_update", request=schemas.RunChange, responses=schemas.Run)
     def patch(self, request: Any, project: str, run: str) -> Response:
         found = get_editable_run(self.actor, self.project, run)
-        changes = _body(request, ("name", "description", "tags"))
+        changes = read_fields(request, ("name", "description", "tags"))
         if "tags" in changes and not isinstance(changes["tags"], dict):
             raise Invalid(
                 "run.bad_field", 'The tags must be an object such as {"team": "a"}.', {"field": "tags"}
@@ -277,7 +263,7 @@ class ExperimentsView(ProjectAPIView):
         responses={201: schemas.Experiment},
     )
     def post(self, request: Any, project: str) -> Response:
-        data = _body(request, ("name", "description"))
+        data = read_fields(request, ("name", "description"))
         made = actions.create_experiment(
             actor=self.actor,
             project=self.project,
@@ -300,7 +286,7 @@ class ExperimentView(ProjectAPIView):
     )
     def patch(self, request: Any, project: str, experiment: str) -> Response:
         found = get_editable_experiment(self.actor, self.project, experiment)
-        changes = _body(request, ("name", "description"))
+        changes = read_fields(request, ("name", "description"))
         with unchanged(request, found, _experiment_etag):
             updated = actions.update_experiment(actor=self.actor, experiment=found, **changes)
         return _answer(experiment_json(queries.summary_of(updated)))

@@ -14,30 +14,13 @@ from apps.registry import actions, promoting, queries, schemas
 from apps.registry.access import get_model, get_promotion, get_version
 from apps.registry.models import Model, ModelVersion
 from apps.registry.states import PromotionState
-from foundation.api import api_path, etag_of, unchanged
+from foundation.api import api_path, etag_of, read_fields, unchanged
 from foundation.errors import Invalid
 from foundation.pagination import KeysetPagination
 
 MODEL = r"models/(?P<model>[^/]+)"
 VERSION = MODEL + r"/versions/(?P<number>[^/]+)"
 TRASHED = OpenApiParameter("trashed", str, enum=["true"], description="Those in the trash")
-
-
-def _body(request: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()) -> dict[str, Any]:
-    data = request.data
-    if not isinstance(data, dict):
-        raise Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
-    for name in data:
-        if name not in allowed:
-            raise Invalid(
-                "request.unknown_field",
-                f"There is no field '{str(name)[:60]}'; there are: {', '.join(allowed)}.",
-                {"field": str(name)[:60]},
-            )
-    for name in required:
-        if data.get(name) in (None, ""):
-            raise Invalid("request.missing_field", f"The field '{name}' is missing.", {"field": name})
-    return {name: data[name] for name in allowed if name in data}
 
 
 def _etag(row: Model | ModelVersion) -> str:
@@ -85,7 +68,7 @@ class ModelsView(_Answers):
         operation_id="models_create", request=schemas.ModelCreate, responses={201: schemas.ModelShape}
     )
     def post(self, request: Any, project: str) -> Response:
-        data = _body(request, ("name", "description"), ("name",))
+        data = read_fields(request, ("name", "description"), ("name",))
         return self.model_answer(
             actions.create_model(actor=self.actor, project=self.project, **data), status=201
         )
@@ -101,7 +84,7 @@ class ModelView(_Answers):
     @extend_schema(operation_id="models_update", request=schemas.ModelChange, responses=schemas.ModelShape)
     def patch(self, request: Any, project: str, model: str) -> Response:
         found = get_model(self.project, model)
-        changes = _body(request, ("name", "description"))
+        changes = read_fields(request, ("name", "description"))
         with unchanged(request, found, _etag):
             return self.model_answer(actions.update_model(actor=self.actor, model=found, **changes))
 
@@ -144,7 +127,7 @@ class VersionsView(_Answers):
     )
     def post(self, request: Any, project: str, model: str) -> Response:
         found = get_model(self.project, model)
-        data = _body(request, ("run", "logged_model", "description"), ("run",))
+        data = read_fields(request, ("run", "logged_model", "description"), ("run",))
         run = get_visible_run(self.actor, self.project, data.pop("run"))
         version = actions.register_version(actor=self.actor, model=found, run=run, **data)
         return self.version_answer(version, status=201)
@@ -164,7 +147,7 @@ class VersionView(_Answers):
     )
     def patch(self, request: Any, project: str, model: str, number: str) -> Response:
         found = get_version(get_model(self.project, model), number)
-        changes = _body(request, ("description",))
+        changes = read_fields(request, ("description",))
         with unchanged(request, found, _etag):
             if "description" in changes:
                 found = actions.describe_version(actor=self.actor, version=found, **changes)
@@ -205,7 +188,7 @@ class VersionPromotionsView(ProjectAPIView):
     )
     def post(self, request: Any, project: str, model: str, number: str) -> Response:
         version = get_version(get_model(self.project, model), number)
-        data = _body(request, ("to", "comment"), ("to",))
+        data = read_fields(request, ("to", "comment"), ("to",))
         made = promoting.request_promotion(actor=self.actor, version=version, **data)
         return Response(schemas.promotion_json(made), status=201)
 
@@ -248,7 +231,7 @@ class PromotionApproveView(ProjectAPIView):
     )
     def post(self, request: Any, project: str, promotion: str) -> Response:
         found = get_promotion(self.project, promotion)
-        data = _body(request, ("comment",))
+        data = read_fields(request, ("comment",))
         return Response(schemas.promotion_json(promoting.approve(actor=self.actor, promotion=found, **data)))
 
 
@@ -260,7 +243,7 @@ class PromotionRejectView(ProjectAPIView):
     )
     def post(self, request: Any, project: str, promotion: str) -> Response:
         found = get_promotion(self.project, promotion)
-        data = _body(request, ("comment",))
+        data = read_fields(request, ("comment",))
         return Response(schemas.promotion_json(promoting.reject(actor=self.actor, promotion=found, **data)))
 
 

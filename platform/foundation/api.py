@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,34 @@ def api_path(route: str, view: Callable[..., Any], *, name: str) -> URLPattern:
     """A path whose trailing slash is optional. `route` is a regular expression without anchors,
     e.g. r"datasets/(?P<name>[^/]+)/versions"."""
     return re_path(rf"^{route}/?$", view, name=name)
+
+
+def read_fields(request: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a JSON body that was parsed already, those of `allowed` that are there.
+
+    Raises Invalid "request.invalid" when it is no object, "request.unknown_field" for a name that is not
+    `allowed`, "request.missing_field" when a `required` one is absent, null or empty.
+    """
+    data = request.data
+    if not isinstance(data, dict):
+        raise errors.Invalid("request.invalid", "The body must be a JSON object.", {"field": "body"})
+    check_fields(data, allowed)
+    for name in required:
+        if data.get(name) in (None, ""):
+            raise errors.Invalid("request.missing_field", f"The field '{name}' is missing.", {"field": name})
+    return {name: data[name] for name in allowed if name in data}
+
+
+def check_fields(names: Iterable[Any], allowed: Sequence[str]) -> None:
+    """Raises Invalid "request.unknown_field" for the first name that is not `allowed`."""
+    for name in names:
+        if name not in allowed:
+            shown = str(name)[:60]
+            raise errors.Invalid(
+                "request.unknown_field",
+                f"There is no field '{shown}' here; there are: {', '.join(allowed)}.",
+                {"field": shown},
+            )
 
 
 def _flatten(detail: Any, path: str = "") -> dict[str, Any]:

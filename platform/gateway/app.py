@@ -115,7 +115,9 @@ class Gateway:
             await send_error(
                 stamped,
                 scope,
-                AtelierError("server.error", f"Something broke on our side. Reference: {request_id}."),
+                AtelierError(
+                    "internal", "Something went wrong on our side; the reference id finds it in the logs."
+                ),
             )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

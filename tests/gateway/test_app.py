@@ -57,7 +57,7 @@ def test_an_unexpected_error_is_a_500_without_a_stack_trace() -> None:
     answer = Client(Gateway(django=broken), loop).call("GET", "/")
     loop.close()
     assert answer.status == 500
-    assert answer.json()["error"]["code"] == "server.error"
+    assert answer.json()["error"]["code"] == "internal"
     assert b"secret" not in answer.body
 
 
