@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -10,11 +9,12 @@ import subprocess
 import sys
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from runtime.children import descendants
 from tests.datasets.test_engine import send, settled
 from tests.datasets.test_upload_stage import multipart
 from tests.support.studio import Studio
@@ -182,13 +182,17 @@ def test_a_running_training_is_cancelled_and_leaves_no_model(studio: Studio, slu
     )
 
 
-def child_of(job: str) -> int:
-    """The process id of the isolated child that works on a job, known by its working folder."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if job in Path(os.readlink(entry / "cwd")).parts:
-                return int(entry.name)
-    raise AssertionError("the job has no child")
+def youngest_child(studio: Studio, before: set[tuple[int, float]]) -> int:
+    """The process id of the isolated child that has come since `before`: the innermost leader of a session.
+
+    Only /proc/PID/stat is read: all else of a child is closed, to its own account as well.
+    """
+    assert studio.process is not None
+    new = {pid for pid, _ in descendants(studio.process.pid) - before}
+    leaders = {pid for pid in new if os.getsid(pid) == pid}
+    inner = {pid for pid in leaders if psutil.Process(pid).ppid() in leaders}  # its nanny leads one too
+    (found,) = inner
+    return found
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -202,12 +206,14 @@ def test_a_killed_training_is_repeated_and_nothing_counts_twice(
         "algorithm": "hist_gradient_boosting",
         "parameters": {"max_iter": 400},
     }
+    assert studio.process is not None
+    before = descendants(studio.process.pid)
     _, made = studio.call("POST", f"/api/v1/projects/{slug}/runs", body, token=token)
     path = f"/api/v1/projects/{slug}/runs/{made['id']}"
     deadline = time.monotonic() + 120
     while not studio.call("GET", path, token=token)[1]["metrics"] and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(child_of(made["job"]), signal.SIGKILL)
+    os.kill(youngest_child(studio, before), signal.SIGKILL)
     seen = finished(studio, token, slug, made["id"])
     _, job = studio.call("GET", f"/api/v1/projects/{slug}/jobs/{made['job']}", token=token)
     assert [a["outcome"] for a in job["attempts"]] == ["lost", "succeeded"]

@@ -102,7 +102,12 @@ def test_a_connection_beyond_this_machine_would_be_seen(second: Studio) -> None:
 def test_no_process_may_talk_home(second: Studio) -> None:
     pids = by_name(second)
     for name in SERVICES:
-        environment = Path(f"/proc/{pids[name]}/environ").read_bytes().decode().split("\0")
+        try:
+            environment = Path(f"/proc/{pids[name]}/environ").read_bytes().decode().split("\0")
+        except PermissionError:  # what holds the secrets of jobs and models is closed, to its own account too
+            assert name in ("worker", "serving")
+            assert os.geteuid() != 0
+            continue
         for variable, value in QUIET.items():
             assert f"{variable}={value}" in environment, name
 
