@@ -77,10 +77,13 @@ def client(studio: Studio, slug: str, token: str, code: str) -> Any:
     kept = {
         k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ATELIER_", "DJANGO_", "PYTHON"))
     }
+    scratch = studio.home / "client-tmp"  # MLflow's client leaves the models there that it has loaded
+    scratch.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", f"import json, mlflow\n{code}"],
         env={
             **kept,
+            "TMPDIR": str(scratch),
             "MLFLOW_TRACKING_URI": f"{studio.url}/p/{slug}/mlflow",
             "MLFLOW_TRACKING_TOKEN": token,
             "MLFLOW_DISABLE_TELEMETRY": "true",

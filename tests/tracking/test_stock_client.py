@@ -21,8 +21,11 @@ SCRIPT = Path(__file__).with_name("client_script.py")
 def environment(studio: Studio, project: str, token: str, **more: str) -> dict[str, str]:
     """Only what a person sets for the stock client."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ATELIER_", "DJANGO_"))}
+    scratch = studio.home / "client-tmp"  # MLflow's client leaves the models there that it has loaded
+    scratch.mkdir(exist_ok=True)
     return {
         **kept,
+        "TMPDIR": str(scratch),
         "MLFLOW_TRACKING_URI": f"{studio.url}/p/{project}/mlflow",
         "MLFLOW_TRACKING_TOKEN": token,
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,6 +106,10 @@ def main(config: ServerConfig) -> None:
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "_MLFLOW_"))]:
         del os.environ[name]
     os.environ.update(server_environment(config))
+    # MLflow leaves a lock file in the temporary folder at every start, and half-received artifacts when killed.
+    scratch = socket.parent / "scratch"
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     import uvicorn
 
     uvicorn.run(
@@ -169,8 +174,10 @@ def upgrade_here() -> None:
     from mlflow.store.db import utils
 
     tables: Any = utils  # mlflow's store is not typed
-    engine = tables.create_sqlalchemy_engine_with_retry(os.environ[URL_VARIABLE])
-    if tables._is_empty_database(engine):
-        tables._initialize_tables(engine)
-    else:
-        tables._upgrade_db(engine)
+    with tempfile.TemporaryDirectory() as scratch:
+        tempfile.tempdir = scratch  # for the lock file that MLflow leaves behind
+        engine = tables.create_sqlalchemy_engine_with_retry(os.environ[URL_VARIABLE])
+        if tables._is_empty_database(engine):
+            tables._initialize_tables(engine)
+        else:
+            tables._upgrade_db(engine)

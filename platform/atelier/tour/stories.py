@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -149,7 +150,11 @@ def run_program(client: Client, name: str, *arguments: str) -> None:
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, str(PROGRAMS / name), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with (
+        tempfile.TemporaryDirectory() as scratch
+    ):  # MLflow's client leaves the models there that it has loaded
+        environment["TMPDIR"] = scratch
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = [line for line in done.stderr.strip().splitlines() if line.strip()][-1:]
         raise TourError(f"The program {name} failed: {' '.join(last) or f'exit status {done.returncode}'}")
