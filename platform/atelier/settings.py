@@ -25,9 +25,12 @@ DOMAIN_APPS = [
     "lineage",
     "datasets",
     "experiments",
+    "tuning",
     "registry",
     "deployments",
     "monitoring",
+    "pipelines",
+    "inbox",
 ]
 INSTALLED_APPS = [
     "unfold",
