@@ -258,8 +258,10 @@ def update_project(
     name: str | None = None,
     description: str | None = None,
     timezone: str | None = None,
+    own_code: bool | None = None,
 ) -> Project:
-    """Rename, describe or move to another time zone; what is None stays. Raises Invalid."""
+    """Rename, describe, move to another time zone, allow or forbid own scripts; what is None stays. Raises
+    Invalid. What may run code gets an audit row of its own."""
     changed: dict[str, Any] = {}
     if name is not None:
         changed["name"] = _title(name)
@@ -269,16 +271,22 @@ def update_project(
         changed["timezone"] = check_timezone(timezone)
     for key, value in changed.items():
         setattr(project, key, value)
+    switched = own_code is not None and own_code != project.own_code
+    project.own_code = project.own_code if own_code is None else own_code
     project.save()
-    record_audit(
-        actor=actor,
-        project=project,
-        action="project.update",
-        subject_kind="project",
-        subject_id=project.pk,
-        subject_title=project.slug,
-        detail=changed,
-    )
+    rows = [("project.update", changed)] if changed or not switched else []
+    if switched:
+        rows.append(("project.allow_scripts" if own_code else "project.forbid_scripts", {}))
+    for action, detail in rows:
+        record_audit(
+            actor=actor,
+            project=project,
+            action=action,
+            subject_kind="project",
+            subject_id=project.pk,
+            subject_title=project.slug,
+            detail=detail,
+        )
     return project
 
 

@@ -140,7 +140,9 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ["id", "slug", "name", "description", "team", "timezone", "created_at", "updated_at"]
+        fields = [
+            "id", "slug", "name", "description", "team", "timezone", "own_code", "created_at", "updated_at"
+        ]  # fmt: skip
         read_only_fields = ["id", "slug", "team", "created_at", "updated_at"]
 
 
@@ -160,6 +162,9 @@ class ProjectChange(serializers.Serializer[Any]):
     name = serializers.CharField(required=False)
     description = serializers.CharField(required=False, allow_blank=True)
     timezone = serializers.CharField(required=False)
+    own_code = serializers.BooleanField(
+        required=False, help_text="Whether contributors may run Python files of their own"
+    )
 
 
 class MeSerializer(serializers.Serializer[Any]):

@@ -116,6 +116,18 @@ class ProjectForm(forms.Form):
         return sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone or zone == "UTC")
 
 
+class ProjectSettingsForm(ProjectForm):
+    """The settings of a project that exists."""
+
+    own_code = forms.BooleanField(
+        label="Contributors may run scripts of their own",
+        required=False,
+        help_text="A script runs on the studio's machine under the studio's account. Its environment is "
+        "cleaned, and its memory, files, processes and time are limited, but it can read whatever that account "
+        "can read and reach the network. Allow it only where you trust everybody who contributes.",
+    )
+
+
 class NewProjectForm(ProjectForm):
     """A new project: also its short name and its team."""
 

@@ -75,6 +75,9 @@ class Project(Stamped, Trashable):
     timezone = models.CharField(
         max_length=64, default="UTC", help_text="Windows of monitors and schedules are aligned to it."
     )
+    own_code = models.BooleanField(
+        "own scripts", default=False, help_text="Whether contributors may run Python files of their own."
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 
     objects = ProjectQuerySet.as_manager()

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts import actions
 from apps.accounts.access import visible_projects, visible_teams
-from apps.accounts.forms import NewProjectForm, ProjectForm
+from apps.accounts.forms import NewProjectForm, ProjectForm, ProjectSettingsForm
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page, signed_in
 from apps.accounts.queries import search
@@ -79,9 +79,14 @@ def project_running(request: Any, project: Project) -> HttpResponse:
 
 @project_page(write=Role.MAINTAINER)
 def project_settings(request: Any, project: Project) -> HttpResponse:
-    """Name, description and time zone; maintainers change them."""
-    initial = {"name": project.name, "description": project.description, "timezone": project.timezone}
-    form = ProjectForm(request.POST or None, initial=initial)
+    """Name, description, time zone, own scripts; maintainers change them."""
+    initial = {
+        "name": project.name,
+        "description": project.description,
+        "timezone": project.timezone,
+        "own_code": project.own_code,
+    }
+    form = ProjectSettingsForm(request.POST or None, initial=initial)
     status = 200
     if request.method == "POST":
         status = 422
