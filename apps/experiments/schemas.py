@@ -7,6 +7,18 @@ from typing import Any
 from rest_framework import serializers
 
 
+class SearchRange(serializers.Serializer[Any]):
+    """What a study is offered to search; offered: in the space that a new study begins with."""
+
+    type = serializers.ChoiceField(choices=["float", "int", "categorical"])
+    low = serializers.FloatField(required=False, allow_null=True)
+    high = serializers.FloatField(required=False, allow_null=True)
+    log = serializers.BooleanField(required=False)
+    step = serializers.FloatField(required=False, allow_null=True)
+    choices = serializers.ListField(required=False)
+    offered = serializers.BooleanField()
+
+
 class Parameter(serializers.Serializer[Any]):
     """One parameter of an algorithm."""
 
@@ -22,6 +34,7 @@ class Parameter(serializers.Serializer[Any]):
     nullable = serializers.BooleanField()
     advanced = serializers.BooleanField()
     task = serializers.ListField(child=serializers.CharField())
+    search = SearchRange()
 
 
 class Algorithm(serializers.Serializer[Any]):

@@ -41,6 +41,19 @@ def test_numbers_have_a_range_and_categories_have_choices(algorithm: Algorithm) 
 
 
 @each
+def test_the_offered_search_lies_within_the_limits(algorithm: Algorithm) -> None:
+    for parameter in algorithm.parameters:
+        offered = parameter.search_range
+        if offered["type"] == "categorical":
+            assert all(parameter.clean(choice) == choice for choice in offered["choices"])
+            continue
+        assert parameter.low <= offered["low"] < offered["high"] <= parameter.high, parameter.name
+        assert not offered["log"] or (offered["low"] > 0 and offered["step"] is None), parameter.name
+    for task in TASKS:
+        assert any(p.search.offered for p in algorithm.parameters_for(task))
+
+
+@each
 @pytest.mark.parametrize("task", TASKS)
 def test_defaults_and_both_ends_of_every_range_build_an_estimator(algorithm: Algorithm, task: str) -> None:
     if algorithm.missing():

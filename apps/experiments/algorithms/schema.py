@@ -23,12 +23,29 @@ def _always_here() -> str | None:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What a study is offered to search of a parameter: the part of its limits that is worth the trials.
+
+    What is left out is the parameter's own: its limits, its choices (of a boolean: both), its scale. offered:
+    the parameter belongs to the space that a new study begins with; the others can be switched on.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    step: float | None = None
+    choices: tuple[Value, ...] = ()
+    offered: bool = True
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One setting of an algorithm.
 
     type: float, int, categorical or boolean. low and high are inclusive; `log` says that the natural scale
     is logarithmic (low > 0). nullable: None is allowed and means what `none_means` says. tasks: the tasks
-    that know this parameter. advanced: folded away in the form.
+    that know this parameter. advanced: folded away in the form. search: what a study may search of it;
+    left out, all of it can be searched, but is not at first.
     """
 
     name: str
@@ -44,6 +61,27 @@ class Parameter:
     none_means: str = "no limit"
     tasks: tuple[str, ...] = TASKS
     advanced: bool = False
+    search: Search = Search(offered=False)
+
+    @property
+    def search_range(self) -> dict[str, Any]:
+        """The offered dimension as POST /studies takes it: type with low, high, log, step, or with choices."""
+        found = self.search
+        if self.type in ("categorical", "boolean"):
+            own = self.choices or (False, True)
+            return {"type": "categorical", "choices": list(found.choices or own)}
+        low, high = (
+            mine if wanted is None else wanted
+            for wanted, mine in ((found.low, self.low), (found.high, self.high))
+        )
+        number = int if self.type == "int" else float
+        return {
+            "type": self.type,
+            "low": None if low is None else number(low),
+            "high": None if high is None else number(high),
+            "log": self.log if found.log is None else found.log,
+            "step": None if found.step is None else number(found.step),
+        }
 
     @property
     def range_text(self) -> str:
@@ -123,6 +161,7 @@ class Parameter:
             "nullable": self.nullable,
             "advanced": self.advanced,
             "task": list(self.tasks),
+            "search": self.search_range | {"offered": self.search.offered},
         }
 
 

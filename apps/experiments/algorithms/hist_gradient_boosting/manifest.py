@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.experiments.algorithms.schema import Algorithm, Parameter
+from apps.experiments.algorithms.schema import Algorithm, Parameter, Search
 
 ALGORITHM = Algorithm(
     name="hist_gradient_boosting",
@@ -20,6 +20,7 @@ ALGORITHM = Algorithm(
             low=1e-4,
             high=1.0,
             log=True,
+            search=Search(low=0.01, high=0.3),
         ),
         Parameter(
             "max_iter",
@@ -30,6 +31,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=5000,
             log=True,
+            search=Search(low=50, high=400),
         ),
         Parameter(
             "max_leaf_nodes",
@@ -41,6 +43,7 @@ ALGORITHM = Algorithm(
             high=1024,
             log=True,
             nullable=True,
+            search=Search(low=7, high=127),
         ),
         Parameter(
             "max_depth",
@@ -51,6 +54,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=100,
             nullable=True,
+            search=Search(low=2, high=12, offered=False),
         ),
         Parameter(
             "min_samples_leaf",
@@ -61,6 +65,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=1000,
             log=True,
+            search=Search(low=5, high=100),
         ),
         Parameter(
             "l2_regularization",
@@ -71,6 +76,7 @@ ALGORITHM = Algorithm(
             low=0.0,
             high=1000.0,
             advanced=True,
+            search=Search(low=1e-6, high=10.0, log=True),
         ),
         Parameter(
             "max_features",
@@ -81,6 +87,7 @@ ALGORITHM = Algorithm(
             low=0.01,
             high=1.0,
             advanced=True,
+            search=Search(low=0.3, high=1.0, offered=False),
         ),
         Parameter(
             "early_stopping",

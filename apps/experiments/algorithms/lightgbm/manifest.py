@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from functools import cache
 
-from apps.experiments.algorithms.schema import Algorithm, Parameter
+from apps.experiments.algorithms.schema import Algorithm, Parameter, Search
 
 
 @cache
@@ -45,6 +45,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=5000,
             log=True,
+            search=Search(low=50, high=400),
         ),
         Parameter(
             "learning_rate",
@@ -55,6 +56,7 @@ ALGORITHM = Algorithm(
             low=1e-4,
             high=1.0,
             log=True,
+            search=Search(low=0.01, high=0.3),
         ),
         Parameter(
             "num_leaves",
@@ -65,6 +67,7 @@ ALGORITHM = Algorithm(
             low=2,
             high=1024,
             log=True,
+            search=Search(low=7, high=127),
         ),
         Parameter(
             "max_depth",
@@ -75,6 +78,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=100,
             nullable=True,
+            search=Search(low=2, high=12, offered=False),
         ),
         Parameter(
             "min_child_samples",
@@ -85,6 +89,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=1000,
             log=True,
+            search=Search(low=5, high=100),
         ),
         Parameter(
             "subsample",
@@ -95,6 +100,7 @@ ALGORITHM = Algorithm(
             low=0.05,
             high=1.0,
             advanced=True,
+            search=Search(low=0.5, high=1.0),
         ),
         Parameter(
             "colsample_bytree",
@@ -105,6 +111,7 @@ ALGORITHM = Algorithm(
             low=0.05,
             high=1.0,
             advanced=True,
+            search=Search(low=0.3, high=1.0),
         ),
         Parameter(
             "reg_alpha",
@@ -115,6 +122,7 @@ ALGORITHM = Algorithm(
             low=0.0,
             high=1000.0,
             advanced=True,
+            search=Search(low=1e-6, high=10.0, log=True, offered=False),
         ),
         Parameter(
             "reg_lambda",
@@ -125,6 +133,7 @@ ALGORITHM = Algorithm(
             low=0.0,
             high=1000.0,
             advanced=True,
+            search=Search(low=1e-6, high=10.0, log=True),
         ),
         Parameter(
             "class_weight",

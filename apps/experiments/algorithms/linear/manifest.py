@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.experiments.algorithms.schema import Algorithm, Parameter
+from apps.experiments.algorithms.schema import Algorithm, Parameter, Search
 
 ALGORITHM = Algorithm(
     name="linear",
@@ -22,6 +22,7 @@ ALGORITHM = Algorithm(
             high=1e5,
             log=True,
             tasks=("classification",),
+            search=Search(low=1e-4, high=1e3),
         ),
         Parameter(
             "alpha",
@@ -33,6 +34,7 @@ ALGORITHM = Algorithm(
             high=1e6,
             log=True,
             tasks=("regression",),
+            search=Search(low=1e-4, high=1e3),
         ),
         Parameter(
             "l1_ratio",
@@ -42,6 +44,7 @@ ALGORITHM = Algorithm(
             "0 is pure L2 (ridge), 1 pure L1 (lasso), which sets unhelpful coefficients to zero.",
             low=0.0,
             high=1.0,
+            search=Search(),
         ),
         Parameter(
             "class_weight",
@@ -52,6 +55,7 @@ ALGORITHM = Algorithm(
             choices=("none", "balanced"),
             tasks=("classification",),
             advanced=True,
+            search=Search(offered=False),
         ),
         Parameter(
             "max_iter",
@@ -63,6 +67,7 @@ ALGORITHM = Algorithm(
             high=20000,
             log=True,
             advanced=True,
+            search=Search(low=100, high=5000, offered=False),
         ),
         Parameter(
             "fit_intercept", "boolean", True, "Intercept", "Fit a constant term as well.", advanced=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.experiments.algorithms.schema import Algorithm, Parameter
+from apps.experiments.algorithms.schema import Algorithm, Parameter, Search
 
 ALGORITHM = Algorithm(
     name="mlp",
@@ -12,7 +12,16 @@ ALGORITHM = Algorithm(
     scales=True,
     order=40,
     parameters=(
-        Parameter("n_layers", "int", 1, "Hidden layers", "Depth of the network.", low=1, high=8),
+        Parameter(
+            "n_layers",
+            "int",
+            1,
+            "Hidden layers",
+            "Depth of the network.",
+            low=1,
+            high=8,
+            search=Search(low=1, high=3),
+        ),
         Parameter(
             "units",
             "int",
@@ -22,6 +31,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=2048,
             log=True,
+            search=Search(low=16, high=256),
         ),
         Parameter(
             "learning_rate_init",
@@ -32,6 +42,7 @@ ALGORITHM = Algorithm(
             low=1e-6,
             high=1.0,
             log=True,
+            search=Search(low=1e-4, high=1e-1),
         ),
         Parameter(
             "max_iter",
@@ -42,6 +53,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=5000,
             log=True,
+            search=Search(low=50, high=400, offered=False),
         ),
         Parameter(
             "alpha",
@@ -52,6 +64,7 @@ ALGORITHM = Algorithm(
             low=1e-9,
             high=100.0,
             log=True,
+            search=Search(low=1e-6, high=1.0),
         ),
         Parameter(
             "activation",
@@ -61,6 +74,7 @@ ALGORITHM = Algorithm(
             "The non-linearity of the hidden layers.",
             choices=("relu", "tanh", "logistic", "identity"),
             advanced=True,
+            search=Search(choices=("relu", "tanh"), offered=False),
         ),
         Parameter(
             "batch_size",
@@ -72,6 +86,7 @@ ALGORITHM = Algorithm(
             high=8192,
             log=True,
             advanced=True,
+            search=Search(low=16, high=512, offered=False),
         ),
         Parameter(
             "early_stopping",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.experiments.algorithms.schema import Algorithm, Parameter
+from apps.experiments.algorithms.schema import Algorithm, Parameter, Search
 
 ALGORITHM = Algorithm(
     name="random_forest",
@@ -19,6 +19,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=2000,
             log=True,
+            search=Search(low=50, high=400),
         ),
         Parameter(
             "max_depth",
@@ -29,6 +30,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=100,
             nullable=True,
+            search=Search(low=2, high=24),
         ),
         Parameter(
             "min_samples_leaf",
@@ -39,6 +41,7 @@ ALGORITHM = Algorithm(
             low=1,
             high=500,
             log=True,
+            search=Search(low=1, high=50),
         ),
         Parameter(
             "max_features",
@@ -47,6 +50,7 @@ ALGORITHM = Algorithm(
             "Features per split",
             "How many features each split may look at.",
             choices=("sqrt", "log2", "all"),
+            search=Search(),
         ),
         Parameter(
             "criterion",
