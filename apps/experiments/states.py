@@ -11,9 +11,11 @@ NOT_CHOSEN = "not chosen"
 
 
 class RunSource(models.TextChoices):
-    """Who made a run: the studio (it has a job, which decides its state) or a client through MLflow."""
+    """Who made a run: the studio (it has a job, which decides its state), a client through MLflow, or a study,
+    whose own run holds its trials together and has no job (its state is written by the study)."""
 
     ATELIER = "atelier", "Atelier"
+    STUDY = "study", "Study"
     CLIENT = "client", "MLflow client"
 
 
