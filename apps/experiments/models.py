@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import ProjectObject
-from apps.experiments.states import RunSource
+from apps.experiments.states import InputFormat, RunSource
 from apps.jobs.models import Job
 from apps.jobs.states import CANCELLABLE, LIVE, TERMINAL, JobState
 from foundation.models import TrashQuerySet
@@ -20,7 +20,7 @@ RUN_NAME_LENGTH = 250
 class Experiment(ProjectObject):
     """A named group of runs; the mirror of one of MLflow's experiments, whose names may be any text.
 
-    MLflow's table decides about name and trash, since stock clients change both: actions.mirror_experiments.
+    MLflow's table decides about name and trash, since stock clients change both: mirror.mirror_experiments.
     """
 
     mlflow_id = models.CharField(max_length=12)
@@ -69,7 +69,9 @@ class Run(ProjectObject):
 
     The state of a run with a job is the job's, never a copy. Only a stock client's run has a state of its
     own, `client_state`. `parameters` are the validated ones of the algorithm, filled up by the training;
-    `model` and `details` are what the training answered (see sandbox.train).
+    `model` and `details` are what the training answered (see sandbox.train). Where the code is a file of
+    somebody's own, `code_name` is its name and `code_digest` its SHA-256; `inputs` are then its channels, of
+    which `dataset_version` is the one that it trains on.
     """
 
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
@@ -93,6 +95,8 @@ class Run(ProjectObject):
     seed = models.BigIntegerField(null=True, blank=True)
     test_size = models.FloatField(null=True, blank=True)
     folds = models.SmallIntegerField(null=True, blank=True)
+    code_name = models.CharField(max_length=100, blank=True, default="")
+    code_digest = models.CharField(max_length=64, blank=True, default="")
 
     primary_metric = models.CharField(max_length=80, blank=True, default="")
     model: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
@@ -158,3 +162,23 @@ class Run(ProjectObject):
         """The dataset version as people write it, such as churn@2; empty when unknown."""
         version = self.dataset_version
         return f"{version.dataset.name}@{version.number}" if version else ""
+
+
+class RunInput(models.Model):
+    """A channel of a script's run: the dataset version that lies in the folder of that name."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inputs")
+    channel = models.CharField(max_length=40)
+    dataset_version = models.ForeignKey(
+        "datasets.DatasetVersion", on_delete=models.PROTECT, related_name="run_inputs"
+    )
+    format = models.CharField(max_length=8, choices=InputFormat, default=InputFormat.PARQUET)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["run", "channel"], name="run_channel_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.dataset_version.label}"

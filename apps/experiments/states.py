@@ -19,6 +19,13 @@ class RunSource(models.TextChoices):
     CLIENT = "client", "MLflow client"
 
 
+class InputFormat(models.TextChoices):
+    """How the rows of a channel lie in its folder: as the Parquet files they are, or as one CSV file."""
+
+    PARQUET = "parquet", "Parquet"
+    CSV = "csv", "CSV"
+
+
 #: MLflow's five statuses in the words of the studio; used for runs of clients only.
 FROM_MLFLOW = {
     "SCHEDULED": JobState.QUEUED,
