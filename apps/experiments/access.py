@@ -8,7 +8,7 @@ from adapters.tracking import get_tracking
 from apps.accounts.access import Actor, check_role, require_write, role_in_project
 from apps.accounts.models import Project
 from apps.accounts.states import Role
-from apps.experiments.actions import adopt_missing
+from apps.experiments.adoption import adopt_missing
 from apps.experiments.models import Experiment, Run
 from foundation.errors import NotFound
 

@@ -15,8 +15,9 @@ from django.db.models.functions import Coalesce
 from adapters.tracking import MetricPoint, RunData, get_tracking
 from apps.accounts.models import Project
 from apps.experiments import algorithms
-from apps.experiments.actions import adopt_missing, mirror_experiments, refresh_client_run
+from apps.experiments.adoption import adopt_missing, refresh_client_run
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
+from apps.experiments.mirror import mirror_experiments
 from apps.experiments.models import Experiment, Run
 from apps.experiments.state_filter import by_state
 from apps.experiments.states import RunSource

@@ -12,7 +12,7 @@ from django.db.models import Max
 from adapters.tracking import get_tracking
 from apps.accounts.access import SYSTEM, Actor
 from apps.accounts.models import Project
-from apps.experiments.actions import adopt_run
+from apps.experiments.adoption import adopt_run
 from apps.experiments.models import Run
 from apps.registry import actions
 from apps.registry.models import Model, ModelVersion

@@ -285,7 +285,7 @@ async def observe_run(caller: Caller, project: ProjectRef, run_id: str, *, statu
     """A client changed a run's status in MLflow."""
 
     def work() -> None:
-        from apps.experiments.actions import observe_run as observe
+        from apps.experiments.adoption import observe_run as observe
 
         observe(actor=actor_of(caller), project=_project(project), run_id=run_id, status=status)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import AuditEvent
-from apps.experiments import actions
+from apps.experiments import adoption, mirror
 from apps.experiments.adoption import NewRun, adopt_runs
 from apps.experiments.models import Run
 from apps.lineage.models import Node
@@ -37,7 +37,7 @@ def test_runs_are_adopted_together_each_under_its_callers_name(
     make(people, fake_tracking, child, "other", **{"mlflow.parentRunId": ids[0]})
     contributor, maintainer = people.actor("contributor"), people.actor("maintainer")
     made = [NewRun(contributor if n % 2 else maintainer, run_id) for n, run_id in enumerate([*ids, child])]
-    actions.mirror_experiments(people.project)
+    mirror.mirror_experiments(people.project)
     with django_assert_max_num_queries(12):
         adopt_runs(project=people.project, made=[*made, NewRun(contributor, "f" * 32)])
     assert Run.objects.count() == Node.objects.filter(kind="run").count() == 31
@@ -57,15 +57,15 @@ def test_one_that_is_adopted_meanwhile_does_not_stop_the_others(
     for run_id in ids:
         make(people, fake_tracking, run_id)
     actor = people.actor("contributor")
-    original = actions.client_run
+    original = adoption.client_run
 
     def slower(*given: Any) -> Run:
-        monkeypatch.setattr(actions, "client_run", original)
-        actions.adopt_run(actor=actor, project=people.project, run_id=ids[0])
+        monkeypatch.setattr(adoption, "client_run", original)
+        adoption.adopt_run(actor=actor, project=people.project, run_id=ids[0])
         return original(*given)
 
-    actions.mirror_experiments(people.project)
-    monkeypatch.setattr(actions, "client_run", slower)
+    mirror.mirror_experiments(people.project)
+    monkeypatch.setattr(adoption, "client_run", slower)
     adopt_runs(project=people.project, made=[NewRun(actor, run_id) for run_id in ids])
     assert Run.objects.count() == 2
 

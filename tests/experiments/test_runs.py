@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from apps.accounts.models import AuditEvent
-from apps.experiments import actions, queries
+from apps.experiments import actions, adoption, queries
 from apps.experiments.access import get_visible_run, is_child
 from apps.experiments.models import Experiment, Run
 from apps.experiments.states import RunSource
@@ -184,11 +184,11 @@ def test_a_stock_clients_run_gets_its_row_once(people: People, fake_tracking: An
     )
     fake_tracking.start_run(run_id)
     for _ in range(2):
-        run = actions.adopt_run(actor=people.actor("contributor"), project=people.project, run_id=run_id)
+        run = adoption.adopt_run(actor=people.actor("contributor"), project=people.project, run_id=run_id)
     assert Run.objects.count() == 1
     assert (run.source, run.state, run.experiment.name) == (RunSource.CLIENT, "running", "my notebook / 1")
     fake_tracking.finish_run(run_id, "FINISHED")
-    actions.observe_run(
+    adoption.observe_run(
         actor=people.actor("contributor"), project=people.project, run_id=run_id, status="FINISHED"
     )
     assert Run.objects.get().state == "succeeded"
@@ -203,7 +203,7 @@ def test_a_run_that_a_dead_client_left_running_can_be_ended(people: People, fake
     )
     fake_tracking.start_run(run_id)
     actor = people.actor("contributor")
-    run = actions.adopt_run(actor=actor, project=people.project, run_id=run_id)
+    run = adoption.adopt_run(actor=actor, project=people.project, run_id=run_id)
     assert run.is_cancellable
     client = people.client("contributor")
     assert "Mark as cancelled" in client.get(f"/p/shop/experiments/runs/{run_id}/").content.decode()
@@ -265,7 +265,7 @@ def test_another_projects_run_is_never_adopted(people: People, fake_tracking: An
         project_id=people.other_project.pk, run_id="c" * 32, experiment_id=experiment, name="theirs", user="x"
     )
     with pytest.raises(NotFound):
-        actions.adopt_run(actor=people.actor("contributor"), project=people.project, run_id="c" * 32)
+        adoption.adopt_run(actor=people.actor("contributor"), project=people.project, run_id="c" * 32)
 
 
 def test_a_working_run_stays_out_of_the_trash(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from apps.experiments.actions import ensure_experiment, put_in_lineage
+from apps.experiments.mirror import ensure_experiment
 from apps.experiments.models import Run
+from apps.experiments.recording import put_in_lineage
 from apps.experiments.states import RunSource
 from apps.registry import actions, promoting
 from apps.registry.models import Model, ModelVersion, Promotion
