@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.models import Membership, Project, Team, User
+from django.db.models import OuterRef, Subquery
+
+from apps.accounts.models import Membership, Project, ProjectRole, Team, User
 from apps.accounts.states import Role, Scope
 from foundation.errors import Forbidden, NotFound, Unauthenticated
 
@@ -80,10 +82,26 @@ def role_in_project(actor: Actor, project: Project) -> Role | None:
         return Role.OWNER
     if actor.project_id is not None and actor.project_id != project.pk:
         return None
-    role = role_in_team(actor, project.team_id)
+    role = _role_of(actor.user, project)
     if role is not None and actor.job_id is not None and role.rank > Role.CONTRIBUTOR.rank:
         return Role.CONTRIBUTOR
     return role
+
+
+def _role_of(user: User | None, project: Project) -> Role | None:
+    """The role given in the project, else the one in the team; owners and superusers are owners everywhere, and
+    a plain member without a role in the project is none of its people. One query."""
+    if user is None:
+        return None
+    if user.is_superuser:
+        return Role.OWNER
+    here = ProjectRole.objects.filter(membership=OuterRef("pk"), project=project).values("role")[:1]
+    members = Membership.objects.filter(team_id=project.team_id, user=user)
+    found = members.annotate(here=Subquery(here)).values_list("role", "here").first()
+    if found is None:
+        return None
+    role = Role.OWNER if found[0] == Role.OWNER else Role(found[1] or found[0])
+    return role if role is not Role.MEMBER else None
 
 
 def check_role(role: Role | None, needed: Role) -> None:
@@ -135,6 +153,13 @@ def get_visible_team(actor: Actor, slug: str) -> Team:
     team = Team.objects.filter(slug=slug).first()
     if team is None or actor.project_id is not None or role_in_team(actor, team.pk) is None:
         raise NotFound("team.not_found", f"There is no team '{slug[:60]}', or it is not yours.")
+    return team
+
+
+def get_team_for(actor: Actor, slug: str, *, role: Role) -> Team:
+    """The team for reading what only that role may read. Raises also Forbidden."""
+    team = get_visible_team(actor, slug)
+    check_role(role_in_team(actor, team.pk), role)
     return team
 
 

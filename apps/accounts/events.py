@@ -33,3 +33,18 @@ class TokenRevoked:
     """A token has stopped being valid."""
 
     token_id: UUID
+
+
+@dataclass(frozen=True)
+class InvitationCreated:
+    """Somebody was invited; the secret of the link is nowhere in it."""
+
+    invitation_id: UUID
+
+
+@dataclass(frozen=True)
+class InvitationAccepted:
+    """Somebody has joined a team by a link."""
+
+    invitation_id: UUID
+    user_id: UUID

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
 
-from apps.accounts.states import Role, Scope
+from apps.accounts.states import InvitationState, Role, Scope
 from foundation.clock import now
 from foundation.ids import uuid7
 from foundation.models import Identified, Stamped, Trashable, TrashQuerySet
@@ -22,6 +23,25 @@ class User(AbstractUser):
     is_service = models.BooleanField(
         "service account", default=False, help_text="A program's account: it has tokens but cannot sign in."
     )
+    one_time_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The password was given by an owner: it works until then, and only to choose another.",
+    )
+    session_epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Raised to end all sessions of this account."
+    )
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django's, over the epoch too: raising it ends every session everywhere, the gateway's included."""
+        plain: str = super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]
+        if not self.session_epoch:
+            return plain
+        salt = "atelier.accounts.session_epoch"
+        return salted_hmac(
+            salt, f"{plain} {self.session_epoch}", secret=secret, algorithm="sha256"
+        ).hexdigest()
 
     @property
     def label(self) -> str:
@@ -61,8 +81,13 @@ class ProjectQuerySet(TrashQuerySet):
     """Which projects somebody sees."""
 
     def of_user(self, user: User) -> ProjectQuerySet:
-        """Projects of the user's teams; all for a superuser."""
-        return self if user.is_superuser else self.filter(team__memberships__user=user)
+        """Projects that the user may read: those of the teams in which the role reaches all projects, and those
+        in which a role was given; all for a superuser."""
+        if user.is_superuser:
+            return self
+        everywhere = Membership.objects.filter(team=OuterRef("team"), user=user).exclude(role=Role.MEMBER)
+        here = ProjectRole.objects.filter(project=OuterRef("pk"), membership__user=user)
+        return self.filter(Q(Exists(everywhere)) | Q(Exists(here)))
 
 
 class Project(Stamped, Trashable):
@@ -87,6 +112,79 @@ class Project(Stamped, Trashable):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ProjectRole(Stamped):
+    """A member's role in one project, in place of the role in the team. It goes with the membership."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="project_roles")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=16, choices=Role.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["membership", "project"], name="project_role_once")]
+
+    def __str__(self) -> str:
+        return f"{self.membership.user} in {self.project}: {self.role}"
+
+
+class Invitation(Stamped):
+    """A link with which one person joins a team once. Only the hash of its secret is stored.
+
+    projects: {project id: role} beside the role in the team. username: the only account that may accept it,
+    "" for whoever holds the link. note: for whom it is, in the words of who made it.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    role = models.CharField(max_length=16, choices=Role.choices)
+    projects: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    note = models.CharField(max_length=120, blank=True, default="")
+    email = models.EmailField(blank=True, default="")
+    username = models.CharField(max_length=63, blank=True, default="")
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["team", "-created_at"], name="invitation_of_team")]
+
+    def __str__(self) -> str:
+        return f"invitation to {self.team} as {self.role}"
+
+    @property
+    def state(self) -> InvitationState:
+        """Accepted and revoked are for ever; what is neither expires."""
+        if self.accepted_at is not None:
+            return InvitationState.ACCEPTED
+        if self.revoked_at is not None:
+            return InvitationState.REVOKED
+        return InvitationState.PENDING if self.expires_at > now() else InvitationState.EXPIRED
+
+    @property
+    def label(self) -> str:
+        """For whom it is, as lists and the audit trail name it."""
+        return self.note or self.username or self.email or "whoever has the link"
+
+
+class TeamUsage(models.Model):
+    """What a team's projects used when it was last measured; measuring reads the store, so it is kept.
+
+    data: {project id: {"datasets": bytes, …}}; seconds: how long the measuring took.
+    """
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField(default=now)
+    data: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        verbose_name_plural = "team usage"
+
+    def __str__(self) -> str:
+        return f"usage of {self.team_id} at {self.at:%Y-%m-%d %H:%M}"
 
 
 class ProjectObject(Stamped, Trashable):
@@ -176,6 +274,8 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["project", "-at"], name="audit_project_at"),
             models.Index(fields=["team", "-at"], name="audit_team_at"),
+            models.Index(fields=["team", "actor_label", "-at"], name="audit_team_actor"),
+            models.Index(fields=["team", "action", "-at"], name="audit_team_action"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from apps.accounts import actions, tokens
+from apps.accounts.actions import signin
 from apps.accounts.access import (
     ANONYMOUS,
     Actor,
@@ -195,7 +196,7 @@ def test_attempts_at_once_are_counted_like_attempts_in_a_row() -> None:
         return True
 
     with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(attempt, range(16))) == actions.LOGIN_LIMIT_NAME
+        assert sum(threads.map(attempt, range(16))) == signin.LOGIN_LIMIT_NAME
 
 
 def test_scopes_and_lifetimes_are_checked(people: People) -> None:
