@@ -116,6 +116,28 @@ def count_points(dimensions: Sequence[Dimension]) -> float:
     return math.prod(dimension.points for dimension in dimensions)
 
 
+def load_space(algorithm: Algorithm | None, stored: Mapping[str, Any]) -> list[Dimension]:
+    """The dimensions of a space that was checked before (space_json), in their order, without checking again.
+
+    algorithm: None where the plug-in is gone; the order is then the names'.
+    """
+    place = {p.name: n for n, p in enumerate(algorithm.parameters)} if algorithm else {}
+    found = {
+        name: Dimension(
+            name,
+            given["type"],
+            low=given.get("low"),
+            high=given.get("high"),
+            log=bool(given.get("log")),
+            step=given.get("step"),
+            choices=tuple(given.get("choices") or ()),
+            when=_conditions(name, given.get("when")),
+        )
+        for name, given in sorted(stored.items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
+    }
+    return _sorted(found)
+
+
 def parse_space(
     algorithm: Algorithm,
     search_space: object,
@@ -343,6 +365,11 @@ def _in_order(dimensions: Mapping[str, Dimension]) -> list[Dimension]:
     for dimension in dimensions.values():
         for condition in dimension.when:
             _check_condition(dimension, condition, dimensions)
+    return _sorted(dimensions)
+
+
+def _sorted(dimensions: Mapping[str, Dimension]) -> list[Dimension]:
+    """In the given order, but each after those it waits for. Raises Invalid for a circle."""
     ordered: dict[str, Dimension] = {}
     waiting = dict(dimensions)
     while waiting:

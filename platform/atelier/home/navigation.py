@@ -51,8 +51,8 @@ class Navigation:
     teams: Any = ()
 
 
-#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out. The keys t and p are kept
-#: for studies and pipelines.
+#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out. The key p is kept
+#: for pipelines.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     ("", (("Home", "home:project", "home", "h"),)),
     (
@@ -60,6 +60,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         (
             ("Datasets", "datasets:list", "dataset", "d"),
             ("Experiments", "experiments:list", "experiment", "e"),
+            ("Studies", "tuning:list", "study", "t"),
         ),
     ),
     (
