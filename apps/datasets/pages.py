@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from apps.accounts.models import Project
+from apps.accounts.trash import name_trashers
 from apps.datasets import charts, queries
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.queries import DatasetSummary
@@ -37,6 +39,17 @@ ADVICE = {
 }
 
 
+def name_version_trashers(project: Project, versions: Iterable[DatasetVersion]) -> None:
+    """Who moved each of these versions to the trash."""
+    name_trashers(
+        project,
+        versions,
+        "dataset.trash_version",
+        subject=lambda version: version.dataset_id,
+        version=lambda version: int(version.number),
+    )
+
+
 @dataclass(frozen=True)
 class ListPage:
     """The list of a project's datasets, or of its trash."""
@@ -53,6 +66,8 @@ class ListPage:
         found = queries.datasets_of(project, q=request.GET.get("q", ""), trashed=trashed)
         total = queries.datasets_of(project, trashed=trashed).count()
         listing = list_page(request, found, orders=ORDERS, default="-updated", total=total)
+        if trashed:
+            name_trashers(project, listing.rows, "dataset.trash")
         rows = queries.summaries(listing.rows)
         live = any(row.latest is not None and row.latest.state == VersionState.PENDING for row in rows)
         return cls(listing, rows, trashed, live, _snippet(request, project))
@@ -74,6 +89,8 @@ class DatasetPage:
         trashed = request.GET.get("trashed") == "1"
         versions = queries.versions_of(dataset, trashed=trashed)
         listing = list_page(request, versions, orders=VERSION_ORDERS, default="-number")
+        if trashed:
+            name_version_trashers(dataset.project, listing.rows)
         summary = queries.summary_of(dataset)
         return cls(
             summary=summary,

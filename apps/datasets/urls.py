@@ -16,6 +16,7 @@ urlpatterns = [
     re_path(rf"{NAME}/$", views.dataset_detail, name="detail"),
     re_path(rf"{NAME}/edit$", views.dataset_edit, name="edit"),
     re_path(rf"{NAME}/(?P<verb>trash|restore)$", views.dataset_verb, name="verb"),
+    re_path(rf"{NAME}/purge$", views.dataset_purge, name="purge"),
     re_path(rf"{NAME}/versions/new$", views.version_new, name="version-new"),
     re_path(rf"{VERSION}/$", views.version_page, name="version"),
     re_path(rf"{VERSION}/live$", views.version_live, name="version-live"),

@@ -8,10 +8,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
+from apps.accounts.states import Role
+from apps.accounts.trash import name_trashers
 from apps.datasets import actions, pages
 from apps.datasets.access import (
     get_editable_dataset,
@@ -26,6 +29,7 @@ from apps.datasets.states import VersionState
 from apps.datasets.uploads import staged_file
 from foundation.errors import AtelierError, NotFound
 from foundation.ui.forms import add_error
+from foundation.ui.toasts import say_with_undo
 from gateway.uploads import PROBLEMS
 
 
@@ -100,6 +104,7 @@ def dataset_detail(request: Any, project: Project, name: str) -> HttpResponse:
         dataset = get_visible_dataset(request.actor, project, name)
     except NotFound:
         dataset = get_visible_dataset(request.actor, project, name, trashed=True)
+        name_trashers(project, [dataset], "dataset.trash")
     page = pages.DatasetPage.build(request, dataset)
     template = "datasets/_versions.html" if "fragment" in request.GET else "datasets/detail.html"
     return render(request, template, {"page": page, "listing": page.listing, "dataset": dataset})
@@ -132,7 +137,8 @@ def dataset_verb(request: Any, project: Project, name: str, verb: str) -> HttpRe
     dataset = get_editable_dataset(request.actor, project, name, trashed=verb == "restore")
     if verb == "trash":
         actions.trash_dataset(actor=request.actor, dataset=dataset)
-        messages.success(request, f"{dataset.name} is in the trash with its versions.")
+        undo = reverse("datasets:verb", args=[project.slug, dataset.name, "restore"])
+        say_with_undo(request, f"{dataset.name} moved to the trash with its versions.", undo)
         return redirect("datasets:list", project.slug)
     try:
         actions.restore_dataset(actor=request.actor, dataset=dataset)
@@ -143,11 +149,27 @@ def dataset_verb(request: Any, project: Project, name: str, verb: str) -> HttpRe
     return redirect(dataset)
 
 
+@project_page(write=Role.MAINTAINER)
+@require_POST
+def dataset_purge(request: Any, project: Project, name: str) -> HttpResponse:
+    """Remove a dataset that is in the trash for good, with its bytes."""
+    dataset = get_editable_dataset(request.actor, project, name, trashed=True)
+    try:
+        actions.purge_dataset(actor=request.actor, dataset=dataset)
+    except AtelierError as error:
+        messages.error(request, error.message)
+        return redirect(dataset)
+    messages.success(request, f"{name} is removed for good.")
+    return redirect("datasets:list", project.slug)
+
+
 def _version(request: Any, project: Project, name: str, number: int) -> DatasetVersion:
     try:
         return get_visible_version(request.actor, project, name, number)
     except NotFound:
-        return get_visible_version(request.actor, project, name, number, trashed=True)
+        version = get_visible_version(request.actor, project, name, number, trashed=True)
+        pages.name_version_trashers(project, [version])
+        return version
 
 
 @project_page()
@@ -191,7 +213,8 @@ def version_verb(request: Any, project: Project, name: str, number: int, verb: s
             )
         elif verb == "trash":
             actions.trash_version(actor=request.actor, version=version)
-            messages.success(request, f"{version.label} is in the trash.")
+            undo = reverse("datasets:version-verb", args=[project.slug, name, version.number, "restore"])
+            say_with_undo(request, f"{version.label} moved to the trash.", undo)
             return redirect(version.dataset)
         else:
             actions.restore_version(actor=request.actor, version=version)

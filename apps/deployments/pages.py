@@ -12,6 +12,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from apps.accounts.models import Project
+from apps.accounts.trash import name_trashers
 from apps.deployments import queries
 from apps.deployments.models import Deployment, Revision
 from apps.deployments.states import DeploymentState, RevisionState
@@ -42,7 +43,9 @@ class DeploymentsPage:
         rows = queries.deployments_of(project, q=q, state=state, trashed=trashed)
         total = queries.deployments_of(project, trashed=trashed).count()
         listing = list_page(request, rows, orders=ORDERS, default="name", total=total)
-        moving = any(row.is_moving for row in listing.rows)
+        moving = any(row.is_moving for row in listing.rows) and not trashed
+        if trashed:
+            name_trashers(project, listing.rows, "deployment.trash")
         return cls(listing, q, state, list(DeploymentState.choices), moving, trashed)
 
 

@@ -22,6 +22,6 @@ urlpatterns = [
     re_path(rf"{ONE}/log$", views.log_text, name="log-text"),
     re_path(rf"{ONE}/change$", views.deployment_change, name="change"),
     re_path(rf"{ONE}/edit$", views.deployment_edit, name="edit"),
-    re_path(rf"{ONE}/(?P<verb>start|stop|delete|restore)$", views.deployment_verb, name="verb"),
+    re_path(rf"{ONE}/(?P<verb>start|stop|trash|restore)$", views.deployment_verb, name="verb"),
     re_path(rf"{ONE}/?$", views.deployment_detail, name="detail"),
 ]

@@ -8,11 +8,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
 from apps.accounts.states import Role
+from apps.accounts.trash import name_trashers, trash_page
 from apps.deployments import actions, feedback, pages, queries, tryit
 from apps.deployments.access import get_deployment, get_trashed_deployment
 from apps.deployments.forms import ChangeForm, DeployForm, EditForm, LabelsForm, as_value
@@ -21,6 +23,7 @@ from apps.deployments.models import Deployment
 from foundation.api import request_id_of
 from foundation.errors import AtelierError, NotFound
 from foundation.ui.forms import add_error
+from foundation.ui.toasts import say_with_undo
 
 MAINTAINER = Role.MAINTAINER
 
@@ -73,7 +76,10 @@ def deployment_new(request: HttpRequest, project: Project) -> HttpResponse:
 @require_GET
 def deployment_detail(request: HttpRequest, project: Project, name: str) -> HttpResponse:
     """Overview; ?fragment=status, facts, live or call: the parts that refresh themselves."""
-    deployment = get_deployment(project, name)
+    try:
+        deployment = get_deployment(project, name)
+    except NotFound:
+        return _in_trash(request, project, get_trashed_deployment(project, name))
     fragment = request.GET.get("fragment")
     if fragment in ("status", "facts", "live"):
         return _page(request, deployment, f"_{fragment}")
@@ -89,22 +95,44 @@ def deployment_detail(request: HttpRequest, project: Project, name: str) -> Http
     )
 
 
+def _in_trash(request: HttpRequest, project: Project, deployment: Deployment) -> HttpResponse:
+    name_trashers(project, [deployment], "deployment.trash")
+    return trash_page(
+        request,
+        deployment,
+        title=deployment.name,
+        kind="deployment",
+        listing=("Deployments", reverse("deployments:list", args=[project.slug])),
+        restore_url=reverse("deployments:verb", args=[project.slug, deployment.name, "restore"]),
+        may_restore=request.can_maintain,  # type: ignore[attr-defined]
+        keeps="Its recorded inferences come back with it; it is stopped until somebody starts it.",
+    )
+
+
 @project_page(write=MAINTAINER)
 @require_POST
 def deployment_verb(request: HttpRequest, project: Project, name: str, verb: str) -> HttpResponse:
-    """Start, stop, delete, restore."""
+    """Start, stop, to the trash, or back."""
     actor = request.actor  # type: ignore[attr-defined]
     deployment = (get_trashed_deployment if verb == "restore" else get_deployment)(project, name)
-    if verb == "delete":
+    if verb == "trash":
         actions.trash_deployment(actor=actor, deployment=deployment)
-        messages.success(request, f"{deployment.name} is in the trash and answers no more.")
+        undo = reverse("deployments:verb", args=[project.slug, deployment.name, "restore"])
+        say_with_undo(request, f"{deployment.name} moved to the trash; it answers no more.", undo)
         return redirect("deployments:list", project=project.slug)
     act = {
         "start": actions.start_deployment,
         "stop": actions.stop_deployment,
         "restore": actions.restore_deployment,
     }[verb]
-    act(actor=actor, deployment=deployment)
+    try:
+        act(actor=actor, deployment=deployment)
+        if verb == "restore":
+            messages.success(request, f"{deployment.name} is back, stopped. Start it to answer again.")
+    except AtelierError as error:
+        messages.error(request, error.message)
+        if verb == "restore":
+            return redirect("deployments:list", project=project.slug)
     return redirect("deployments:detail", project=project.slug, name=deployment.name)
 
 

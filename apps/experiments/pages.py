@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from apps.accounts.models import Project
+from apps.accounts.trash import name_trashers
 from apps.experiments import artifacts, charts
 from apps.experiments.compare import Comparison, compare, comparison_charts
 from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
@@ -70,6 +71,8 @@ class ExperimentsPage:
         q, trashed = request.GET.get("q", ""), request.GET.get("trashed") == "1"
         found = experiments_of(project, q=q, trashed=trashed)
         total = len(found) if not q else len(experiments_of(project, trashed=trashed))
+        if trashed:
+            name_trashers(project, [row.experiment for row in found], "experiment.trash")
         return cls(found, q, trashed, url_with(request, q=None), total)
 
     @property
@@ -153,7 +156,9 @@ class RunTable:
         except AtelierError as error:
             rows, following, problem = [], None, error.message
         most = METRIC_COLUMNS_AT_MOST if experiment else METRIC_COLUMNS_OF_ALL
-        columns = _chosen(asked.get("columns"), rows, most)
+        columns = [] if trashed else _chosen(asked.get("columns"), rows, most)
+        if trashed:
+            name_trashers(project, [row.run for row in rows], "run.trash", subject=lambda run: run.hex)
         table = [TableRow(row, [(c, row.value(c.key)) for c in columns]) for row in rows]
         oldest = [r.run.created_at for r in rows if not r.run.is_terminal]
         return cls(

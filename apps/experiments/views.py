@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
+from apps.accounts.trash import name_trashers, trash_page
 from apps.experiments import actions, artifacts, pages
 from apps.experiments.access import (
     get_editable_experiment,
@@ -19,8 +20,10 @@ from apps.experiments.access import (
     get_visible_experiment,
     get_visible_run,
 )
+from apps.experiments.models import Experiment
 from apps.experiments.new_run import NewRun
 from foundation.errors import AtelierError, NotFound
+from foundation.ui.toasts import say_with_undo
 
 
 @project_page()
@@ -81,13 +84,18 @@ def experiment_verb(request: HttpRequest, project: Project, experiment: str, ver
     """Move an experiment to the trash, or bring it back."""
     actor = request.actor  # type: ignore[attr-defined]
     found = get_editable_experiment(actor, project, experiment, trashed=verb == "restore")
-    if verb == "restore":
+    try:
+        if verb == "trash":
+            actions.trash_experiment(actor=actor, experiment=found)
+            say_with_undo(
+                request, f"{found.name} moved to the trash with its runs.", _undo_of(project, found)
+            )
+            return redirect("experiments:list", project=project.slug)
         actions.restore_experiment(actor=actor, experiment=found)
         messages.success(request, f"{found.name} is back with its runs.")
-        return redirect("experiments:experiment", project=project.slug, experiment=found.mlflow_id)
-    actions.trash_experiment(actor=actor, experiment=found)
-    messages.success(request, f"{found.name} and its runs are in the trash.")
-    return redirect("experiments:list", project=project.slug)
+    except AtelierError as error:
+        messages.error(request, error.message)
+    return redirect("experiments:experiment", project=project.slug, experiment=found.mlflow_id)
 
 
 def _run_table(request: HttpRequest, project: Project, experiment: Any) -> HttpResponse:
@@ -101,8 +109,31 @@ def _run_table(request: HttpRequest, project: Project, experiment: Any) -> HttpR
 @require_GET
 def experiment_page(request: HttpRequest, project: Project, experiment: int) -> HttpResponse:
     """One experiment: its runs."""
-    found = get_visible_experiment(request.actor, project, str(experiment))  # type: ignore[attr-defined]
+    actor = request.actor  # type: ignore[attr-defined]
+    try:
+        found = get_visible_experiment(actor, project, str(experiment))
+    except NotFound:
+        trashed = get_visible_experiment(actor, project, str(experiment), trashed=True)
+        return _experiment_in_trash(request, project, trashed)
     return _run_table(request, project, found)
+
+
+def _experiment_in_trash(request: HttpRequest, project: Project, experiment: Experiment) -> HttpResponse:
+    name_trashers(project, [experiment], "experiment.trash")
+    return trash_page(
+        request,
+        experiment,
+        title=experiment.name,
+        kind="experiment",
+        listing=("Experiments", reverse("experiments:list", args=[project.slug])),
+        restore_url=_undo_of(project, experiment),
+        may_restore=request.can_edit,  # type: ignore[attr-defined]
+        keeps="Its runs went with it and come back with it.",
+    )
+
+
+def _undo_of(project: Project, experiment: Experiment) -> str:
+    return reverse("experiments:verb", args=[project.slug, experiment.mlflow_id, "restore"])
 
 
 @project_page()
@@ -148,6 +179,7 @@ def run_page(request: HttpRequest, project: Project, run: str, tab: str) -> Http
         found = get_visible_run(actor, project, run)
     except NotFound:
         found = get_visible_run(actor, project, run, trashed=True)
+        name_trashers(project, [found], "run.trash", subject=lambda one: one.hex)
     view = pages.RunView.build(request, found, tab)
     fragments = {"1": "experiments/_run_live.html", "actions": "experiments/_run_actions.html"}
     template = fragments.get(request.GET.get("fragment", ""), f"experiments/run_{tab}.html")
@@ -203,7 +235,8 @@ def run_verb(request: HttpRequest, project: Project, run: str, verb: str) -> Htt
             messages.success(request, f"{found.name} is back.")
         else:
             actions.trash_run(actor=actor, run=found)
-            messages.success(request, f"{found.name} is in the trash.")
+            undo = reverse("experiments:run-verb", args=[project.slug, found.hex, "restore"])
+            say_with_undo(request, f"{found.name} moved to the trash.", undo)
             return redirect(
                 "experiments:experiment", project=project.slug, experiment=found.experiment.mlflow_id
             )
@@ -215,26 +248,34 @@ def run_verb(request: HttpRequest, project: Project, run: str, verb: str) -> Htt
 @project_page()
 @require_POST
 def run_bulk(request: HttpRequest, project: Project) -> HttpResponse:
-    """Compare the chosen runs, or move them to the trash; those that still work are left and named."""
+    """Compare the chosen runs, move them to the trash, or bring them back; what cannot be is left and named."""
     actor = request.actor  # type: ignore[attr-defined]
     if request.POST.get("verb") == "compare":
         chosen = QueryDict(mutable=True)
         chosen.setlist("run", request.POST.getlist("run")[:100])
         to = reverse("experiments:compare", kwargs={"project": project.slug})
         return redirect(f"{to}?{chosen.urlencode()}")
-    done, left = 0, []
+    back = request.POST.get("verb") == "restore"
+    experiment = request.POST.get("experiment", "")
+    done: list[str] = []
+    left: list[str] = []
     for run_id in request.POST.getlist("run")[:100]:
-        found = get_editable_run(actor, project, run_id)
+        found = get_editable_run(actor, project, run_id, trashed=back)
         try:
-            actions.trash_run(actor=actor, run=found)
-            done += 1
+            (actions.restore_run if back else actions.trash_run)(actor=actor, run=found)
+            done.append(found.hex)
         except AtelierError as error:
             left.append(error.message)
-    if done:
-        messages.success(request, f"{done} {'run is' if done == 1 else 'runs are'} in the trash.")
+    count = f"{len(done)} {'run' if len(done) == 1 else 'runs'}"
+    if done and back:
+        messages.success(request, f"{count} came back from the trash.")
+    elif done:
+        fields = [("verb", "restore"), ("experiment", experiment), *(("run", run) for run in done)]
+        say_with_undo(
+            request, f"{count} moved to the trash.", reverse("experiments:bulk", args=[project.slug]), fields
+        )
     for sentence in left:
         messages.error(request, sentence)
-    experiment = request.POST.get("experiment", "")
     if experiment.isdigit():
         return redirect("experiments:experiment", project=project.slug, experiment=int(experiment))
     return redirect("experiments:runs", project=project.slug)

@@ -128,8 +128,9 @@ class SettingsForm(_Thresholds):
     """What can be changed of a monitor."""
 
     wide = ("feature_thresholds",)
-    field_order = ("baseline", "window")
+    field_order = ("name", "description", "baseline", "window")
 
+    name = forms.CharField(max_length=63, help_text="Renaming changes the address of its page.")
     baseline = forms.ChoiceField(help_text="Older reports stay, but are shown only beside the same baseline.")
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
 
@@ -144,7 +145,7 @@ class SettingsForm(_Thresholds):
         """The changes of actions.update_monitor."""
         return {
             "thresholds": self.thresholds(),
-            **{key: self.cleaned_data[key] for key in ("baseline", "window", "description")},
+            **{key: self.cleaned_data[key] for key in ("name", "description", "baseline", "window")},
         }
 
 

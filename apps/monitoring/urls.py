@@ -21,5 +21,5 @@ urlpatterns = [
         name="alert-move",
     ),
     path("monitors/<str:name>/settings", views.monitor_settings, name="settings"),
-    path("monitors/<str:name>/trash", views.monitor_trash, name="trash"),
+    re_path(r"^monitors/(?P<name>[^/]+)/(?P<verb>trash|restore)$", views.monitor_verb, name="verb"),
 ]

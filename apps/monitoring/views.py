@@ -13,21 +13,25 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
+from apps.accounts.trash import name_trashers, trash_page
 from apps.deployments.access import get_deployment
 from apps.deployments.queries import example_record, signature_of
 from apps.jobs.models import Job
 from apps.jobs.queries import job_summary
+from apps.jobs.schedules.queries import schedules_of, views_of
 from apps.monitoring import actions, queries
 from apps.monitoring.access import get_alert, get_monitor, get_report
 from apps.monitoring.forms import MonitorForm, PeriodForm, SettingsForm
 from apps.monitoring.models import Monitor
 from apps.monitoring.pages import monitor_page, nodes_of, usual_period
 from apps.monitoring.sandbox.rules import Rules
+from apps.monitoring.schedules import KIND
 from apps.monitoring.states import AlertState
 from apps.monitoring.subject import origin_of
 from apps.monitoring.windows import get_zone
 from foundation.errors import AtelierError, NotFound
 from foundation.ui.listing import list_page
+from foundation.ui.toasts import say_with_undo
 
 ORDERS = {"name": "name", "created": "created_at", "alerts": "standing", "report": "last_at"}
 SNIPPET = """curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
@@ -46,12 +50,16 @@ def _api(request: HttpRequest, project: Project) -> str:
 @require_GET
 @project_page()
 def monitor_list(request: HttpRequest, project: Project) -> HttpResponse:
-    """All monitors of the project."""
-    rows = queries.monitors_of(project, q=request.GET.get("q", "").strip())
+    """All monitors of the project, or (`?trashed=1`) those in the trash."""
+    trashed = request.GET.get("trashed") == "1"
+    rows = queries.monitors_of(project, q=request.GET.get("q", "").strip(), trashed=trashed)
     listing = list_page(request, rows, orders=ORDERS, default="name")
+    if trashed:
+        name_trashers(project, listing.rows, "monitor.trash")
     for monitor in listing.rows:
         monitor.word = queries.word_for(monitor)
-    context = {"listing": listing, "snippet": SNIPPET + _api(request, project) + "/monitors"}
+    snippet = SNIPPET + _api(request, project) + "/monitors"
+    context = {"listing": listing, "trashed": trashed, "snippet": snippet}
     return render(request, "monitoring/list.html", context)
 
 
@@ -107,6 +115,10 @@ def _field_of(error: AtelierError) -> str | None:
 @project_page()
 def monitor_detail(request: HttpRequest, project: Project, name: str) -> HttpResponse:
     """The drift table of one window, distributions, drift and performance over time."""
+    try:
+        get_monitor(project, name)
+    except NotFound:
+        return _in_trash(request, project, get_monitor(project, name, trashed=True))
     return render(request, "monitoring/detail.html", _context(request, project, name))
 
 
@@ -220,10 +232,11 @@ def alert_move(request: HttpRequest, project: Project, name: str, alert: str, ve
 @require_http_methods(["GET", "HEAD", "POST"])
 @project_page()
 def monitor_settings(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """Thresholds, window and baseline."""
+    """Name, description, thresholds, window and baseline."""
     monitor = get_monitor(project, name)
     rules = Rules.from_json(monitor.thresholds)
     initial = {
+        "name": monitor.name,
         "baseline": monitor.baseline.label,
         "window": monitor.window,
         "threshold": rules.default,
@@ -237,6 +250,7 @@ def monitor_settings(request: HttpRequest, project: Project, name: str) -> HttpR
             actions.update_monitor(actor=_actor(request), monitor=monitor, changes=form.values())
         except AtelierError as error:
             form.add_error(_field_of(error), error.message)
+            monitor = get_monitor(project, name)
         else:
             messages.success(request, "Saved. The next report uses these settings.")
             return redirect(reverse("monitoring:settings", args=[project.slug, monitor.name]))
@@ -253,9 +267,32 @@ def monitor_settings(request: HttpRequest, project: Project, name: str) -> HttpR
 
 @require_POST
 @project_page()
-def monitor_trash(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """Move the monitor to the trash."""
-    monitor = get_monitor(project, name)
-    actions.trash_monitor(actor=_actor(request), monitor=monitor)
-    messages.success(request, f"{monitor.name} is in the trash. The API can restore it.")
-    return redirect("monitoring:list", project.slug)
+def monitor_verb(request: HttpRequest, project: Project, name: str, verb: str) -> HttpResponse:
+    """Move the monitor to the trash, or bring it back."""
+    monitor = get_monitor(project, name, trashed=verb == "restore")
+    if verb == "trash":
+        actions.trash_monitor(actor=_actor(request), monitor=monitor)
+        undo = reverse("monitoring:verb", args=[project.slug, monitor.name, "restore"])
+        say_with_undo(request, f"{monitor.name} moved to the trash.", undo)
+        return redirect("monitoring:list", project.slug)
+    try:
+        actions.restore_monitor(actor=_actor(request), monitor=monitor)
+    except AtelierError as error:
+        messages.error(request, error.message)
+        return redirect("monitoring:list", project.slug)
+    messages.success(request, f"{monitor.name} is back with its reports and alerts.")
+    return redirect(monitor)
+
+
+def _in_trash(request: HttpRequest, project: Project, monitor: Monitor) -> HttpResponse:
+    name_trashers(project, [monitor], "monitor.trash")
+    return trash_page(
+        request,
+        monitor,
+        title=monitor.name,
+        kind="monitor",
+        listing=("Monitors", reverse("monitoring:list", args=[project.slug])),
+        restore_url=reverse("monitoring:verb", args=[project.slug, monitor.name, "restore"]),
+        may_restore=request.can_edit,  # type: ignore[attr-defined]
+        keeps="Its reports and alerts come back with it; what it watches goes on meanwhile.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from apps.accounts.access import Actor
 from apps.accounts.models import Project
 from apps.accounts.states import Role
+from apps.accounts.trash import name_trashers
 from apps.experiments.metric_catalogue import direction, title
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
@@ -25,6 +27,17 @@ VERSION_ORDERS = {"number": "number", "created": "created_at"}
 SHOWN_METRICS = 3
 
 
+def name_version_trashers(project: Project, versions: Iterable[ModelVersion]) -> None:
+    """Who moved each of these versions to the trash."""
+    name_trashers(
+        project,
+        versions,
+        "model.trash_version",
+        subject=lambda version: version.model_id,
+        version=lambda version: int(version.number),
+    )
+
+
 @dataclass(frozen=True)
 class ModelsPage:
     """The list of models."""
@@ -36,9 +49,11 @@ class ModelsPage:
 
     @classmethod
     def build(cls, request: HttpRequest, project: Project) -> ModelsPage:
-        q, trashed = request.GET.get("q", "")[:100], request.GET.get("trashed") == "true"
+        q, trashed = request.GET.get("q", "")[:100], request.GET.get("trashed") == "1"
         rows = queries.models_of(project, q=q, trashed=trashed)
         listing = list_page(request, rows, orders=ORDERS, default="name", total=rows.count())
+        if trashed:
+            name_trashers(project, listing.rows, "model.trash")
         waiting = queries.promotions_of(project, state=PromotionState.AWAITING_APPROVAL)
         return cls(listing, q, trashed, list(waiting.filter(version__model__deleted_at__isnull=True)[:5]))
 
@@ -72,9 +87,11 @@ class ModelPage:
 
     @classmethod
     def build(cls, request: HttpRequest, model: Model) -> ModelPage:
-        trashed = request.GET.get("trashed") == "true"
+        trashed = request.GET.get("trashed") == "1"
         rows = queries.versions_of(model, trashed=trashed)
         listing = list_page(request, rows, orders=VERSION_ORDERS, default="-number", total=rows.count())
+        if trashed:
+            name_version_trashers(model.project, listing.rows)
         names = _metric_columns(listing.rows)
         promotions = list(queries.promotions_of(model.project, model=model)[:20])
         order = {name: place for place, name in enumerate(reversed(PROTECTED))}

@@ -10,11 +10,13 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
 from apps.accounts.states import Role
+from apps.accounts.trash import name_trashers, trash_page
 from apps.experiments.access import get_visible_run
 from apps.registry import actions, pages, promoting
 from apps.registry.access import get_model, get_promotion, get_version
@@ -26,10 +28,11 @@ from apps.registry.forms import (
     PromoteForm,
     RegisterForm,
 )
-from apps.registry.models import ModelVersion, Promotion
+from apps.registry.models import Model, ModelVersion, Promotion
 from apps.registry.states import PromotionState
-from foundation.errors import AtelierError, Invalid
+from foundation.errors import AtelierError, Invalid, NotFound
 from foundation.ui.forms import add_error
+from foundation.ui.toasts import say_with_undo
 
 
 @project_page()
@@ -87,10 +90,27 @@ def _register(request: Any, project: Project, run: Any, data: dict[str, Any]) ->
 @require_GET
 def model_page(request: Any, project: Project, model: str) -> HttpResponse:
     """One model; ?fragment: the parts that refresh themselves."""
-    found = get_model(project, model)
+    try:
+        found = get_model(project, model)
+    except NotFound:
+        return _model_in_trash(request, project, get_model(project, model, trashed=True))
     page = pages.ModelPage.build(request, found)
     template = "registry/_model.html" if "fragment" in request.GET else "registry/model.html"
     return render(request, template, {"page": page, "model": found, "listing": page.listing})
+
+
+def _model_in_trash(request: Any, project: Project, model: Model) -> HttpResponse:
+    name_trashers(project, [model], "model.trash")
+    return trash_page(
+        request,
+        model,
+        title=model.name,
+        kind="model",
+        listing=("Models", reverse("registry:list", args=[project.slug])),
+        restore_url=reverse("registry:verb", args=[project.slug, model.pk, "restore"]),
+        may_restore=request.can_edit,
+        keeps="All its versions come back with it. Deployments that run one of them go on meanwhile.",
+    )
 
 
 @project_page()
@@ -122,9 +142,11 @@ def model_verb(request: Any, project: Project, model: str, verb: str) -> HttpRes
     try:
         if verb == "trash":
             actions.trash_model(actor=request.actor, model=found)
-            messages.success(request, f"{found.name} is in the trash.")
+            undo = reverse("registry:verb", args=[project.slug, found.pk, "restore"])
+            say_with_undo(request, f"{found.name} moved to the trash with its versions.", undo)
             return redirect("registry:list", project=project.slug)
         actions.restore_model(actor=request.actor, model=found)
+        messages.success(request, f"{found.name} is back with its versions.")
     except AtelierError as error:
         messages.error(request, error.message)
         if verb == "restore":
@@ -163,7 +185,26 @@ def _version(request: Any, version: ModelVersion, *, form: Any = None, status: i
 @require_GET
 def version_page(request: Any, project: Project, model: str, number: str) -> HttpResponse:
     """One version; ?fragment: the parts that refresh themselves."""
-    return _version(request, get_version(get_model(project, model), number))
+    found = get_model(project, model)
+    try:
+        return _version(request, get_version(found, number))
+    except NotFound:
+        return _version_in_trash(request, get_version(found, number, trashed=True))
+
+
+def _version_in_trash(request: Any, version: ModelVersion) -> HttpResponse:
+    pages.name_version_trashers(version.project, [version])
+    place = [version.project.slug, version.model.name, version.number]
+    return trash_page(
+        request,
+        version,
+        title=version.label,
+        kind="version",
+        listing=(version.model.name, version.model.url),
+        restore_url=reverse("registry:version-verb", args=[*place, "restore"]),
+        may_restore=request.can_edit,
+        keeps="Its aliases do not come back with it. Deployments that run it go on meanwhile.",
+    )
 
 
 @project_page()
@@ -196,8 +237,10 @@ def version_verb(request: Any, project: Project, model: str, number: str, verb: 
         messages.error(request, error.message)
         return redirect(version.url)
     if verb == "trash":
-        messages.success(request, f"{version.label} is in the trash.")
+        undo = reverse("registry:version-verb", args=[project.slug, version.model.name, number, "restore"])
+        say_with_undo(request, f"{version.label} moved to the trash.", undo)
         return redirect(version.model.url)
+    messages.success(request, f"{version.label} is back.")
     return redirect(version.url)
 
 

@@ -1,8 +1,8 @@
-// Messages at the foot of the page. Good news leaves by itself, bad news stays until dismissed.
+// Messages at the foot of the page. Good news leaves by itself, later when it can be undone; bad news stays.
 const shelf = () => document.getElementById("toasts");
 
 function settle(toast) {
-  if (toast.matches(".tone-green, .tone-slate")) setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, 6000);
+  if (toast.matches(".tone-green, .tone-slate")) setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, toast.querySelector("[data-undo]") ? 20000 : 6000);
 }
 
 function say(text, tone = "slate") {

@@ -127,6 +127,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/monitors/{name}/alerts/{alert}/close": {"POST": _C},
     "p/{project}/monitors/{name}/settings": {"GET": _V, "POST": _C},
     "p/{project}/monitors/{name}/trash": {"POST": _C},
+    "p/{project}/monitors/{name}/restore": {"POST": _C},
     "p/{project}/models/": {"GET": _V},
     "p/{project}/models/new": {"GET": _V, "POST": _C},
     "p/{project}/models/register": {"GET": _V, "POST": _C},
@@ -148,6 +149,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/datasets/{name}/edit": {"GET": _V, "POST": _C},
     "p/{project}/datasets/{name}/trash": {"POST": _C},
     "p/{project}/datasets/{name}/restore": {"POST": _C},
+    "p/{project}/datasets/{name}/purge": {"POST": _M},
     "p/{project}/datasets/{name}/versions/new": {"GET": _V, "POST": _C},
     "p/{project}/datasets/{name}/versions/{number}/": {"GET": _V},
     "p/{project}/datasets/{name}/versions/{number}/live": {"GET": _V},
@@ -173,7 +175,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/deployments/{name}/edit": {"GET": _V, "POST": _M},
     **{
         f"p/{{project}}/deployments/{{name}}/{verb}": {"POST": _M}
-        for verb in ("start", "stop", "delete", "restore")
+        for verb in ("start", "stop", "trash", "restore")
     },
     "p/{project}/jobs/": {"GET": _V},
     "p/{project}/jobs/{job}/": {"GET": _V},

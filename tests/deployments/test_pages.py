@@ -49,8 +49,8 @@ def test_the_overview_shows_address_snippets_and_revisions(
     assert "churn/1" in page
 
 
-def test_only_maintainers_deploy_stop_and_delete(studio: Any, deployment: Deployment, source: Any) -> None:
-    for path in ("/new", "/churn/stop", "/churn/delete", "/churn/change", "/churn/edit"):
+def test_only_maintainers_deploy_stop_and_trash(studio: Any, deployment: Deployment, source: Any) -> None:
+    for path in ("/new", "/churn/stop", "/churn/trash", "/churn/change", "/churn/edit"):
         data = {"name": "x", "model": "churn/1"}
         assert studio.client(studio.contributor).post(studio.url(path), data).status_code == 403
     deployment.refresh_from_db()
@@ -143,8 +143,9 @@ def test_a_stopped_deployment_is_started_with_one_button(
     assert client.post(studio.url("/churn/start")).status_code == 302
     deployment.refresh_from_db()
     assert (deployment.wanted, deployment.state) == ("running", "starting")
-    assert client.post(studio.url("/churn/delete")).status_code == 302
-    assert client.get(studio.url("/churn")).status_code == 404
+    assert client.post(studio.url("/churn/trash")).status_code == 302
+    assert "This deployment is in the trash" in client.get(studio.url("/churn")).content.decode()
+    assert client.get(studio.url("/churn/logs")).status_code == 404
     assert "Restore" in client.get(studio.url("/?trashed=1")).content.decode()
     assert client.post(studio.url("/churn/restore")).status_code == 302
     assert client.get(studio.url("/churn")).status_code == 200

@@ -137,13 +137,15 @@ def test_settings_change_thresholds_and_the_trash_takes_the_monitor(watched: Wat
     watched.monitor()
     client = watched.people.client("contributor")
     values = {
-        "baseline": "customers@1", "window": "1h", "threshold": "0.2", "min_rows": "10", "feature_thresholds": "",
+        "name": "ages", "baseline": "customers@1", "window": "1h", "threshold": "0.2", "min_rows": "10",
+        "feature_thresholds": "",
     }  # fmt: skip
-    assert client.post(watched.url("/watch/settings"), values).status_code == 302
+    assert client.post(watched.url("/watch/settings"), values).url == watched.url("/ages/settings")
     assert Monitor.objects.get().window == "1h"
-    assert client.post(watched.url("/watch/trash")).status_code == 302
+    assert client.post(watched.url("/ages/trash")).status_code == 302
     assert Monitor.objects.get().deleted_at is not None
-    assert client.get(watched.url("/watch")).status_code == 404
+    assert "This monitor is in the trash" in client.get(watched.url("/ages")).content.decode()
+    assert client.get(watched.url("/ages/settings")).status_code == 404
 
 
 def test_viewers_see_no_buttons_that_change_something(watched: Watched) -> None:

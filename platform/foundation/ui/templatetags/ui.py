@@ -18,6 +18,7 @@ from foundation.ui import graphics, graphs, icons, scripts, series, statuses, va
 from foundation.ui.assets import asset
 from foundation.ui.figures import figure_json
 from foundation.ui.listing import url_with as listing_url_with
+from foundation.ui.toasts import Undo, undo_of
 
 register = template.Library()
 _ESCAPES = {ord(letter): f"\\u{ord(letter):04X}" for letter in "<>&"}
@@ -211,6 +212,12 @@ def poll(url: str, since: datetime | None = None, when: Any = True) -> SafeStrin
 
 
 # ---- forms -------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def undo(message: Any) -> Undo | None:
+    """The way back that a toast of ``foundation.ui.toasts.say_with_undo`` offers."""
+    return undo_of(message)
 
 
 @register.inclusion_tag("components/form_fields.html")
