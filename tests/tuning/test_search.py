@@ -156,8 +156,16 @@ def test_importances_add_up_and_find_what_matters(search: Search) -> None:
 
 
 def test_tpe_learns_where_values_are_good() -> None:
-    tried = [seen.parameters["rate"] for seen in complete(OptunaSearch(), 40)]
-    assert sum(tried[-10:]) > 1.5 * sum(tried[:10])
+    line = [Dimension("x", "float", 0.0, 1.0)]
+    history: list[Seen] = []
+    for number in range(40):
+        chosen = OptunaSearch().propose(
+            line, maximize=False, sampler="tpe", seed=7, number=number, history=history
+        )
+        assert chosen is not None
+        history.append(Seen(number, "complete", chosen, abs(chosen["x"] - 0.9)))
+    early, late = history[:10], history[-10:]
+    assert sum(s.value or 0 for s in late) < sum(s.value or 0 for s in early) / 2
 
 
 def test_a_thousand_trials_of_history_do_not_slow_a_proposal_down() -> None:

@@ -26,7 +26,6 @@ from adapters.search.protocol import MEDIAN_STARTUP, STARTUP_TRIALS, Dimension, 
 from adapters.search.rungs import REDUCTION, rung_values
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 _STATES = {
     "running": TrialState.RUNNING,
@@ -121,13 +120,15 @@ def trial_seed(seed: int, number: int) -> int:
 
 
 def _tpe(seed: int, *, conditional: bool) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(
-        seed=seed,
-        n_startup_trials=STARTUP_TRIALS,
-        multivariate=True,
-        group=conditional,
-        constant_liar=True,
-    )
+    with warnings.catch_warnings():  # group has been called experimental since 2020
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=True,
+            group=conditional,
+            constant_liar=True,
+        )
 
 
 def _study(
