@@ -123,7 +123,7 @@ def count_running(project: Project) -> int:
 
 def live_jobs(projects: Iterable[Project] | QuerySet[Project], limit: int = 8) -> list[Job]:
     """The newest jobs that are queued or held, for the pill in the top bar."""
-    found = Job.objects.filter(project__in=projects, state__in=LIVE).select_related("project")
+    found = Job.objects.filter(project__in=projects, state__in=LIVE).select_related("project", "created_by")
     found = found.defer("spec", "result")
     return list(found.order_by("-created_at")[:limit])
 

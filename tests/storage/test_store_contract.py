@@ -102,6 +102,14 @@ def test_a_listing_is_sorted_and_keeps_to_the_folder(store: ObjectStore) -> None
     assert list(store.list("absent")) == []
 
 
+def test_sizes_are_told_in_one_walk(store: ObjectStore) -> None:
+    for key, data in (("p/b", b"12"), ("p/a/c", b"345"), ("pq/x", b".")):
+        store.put_bytes(data, key)
+    assert dict(store.sizes("p")) == {"p/b": 2, "p/a/c": 3}
+    assert dict(store.sizes("")) == {"p/b": 2, "p/a/c": 3, "pq/x": 1}
+    assert dict(store.sizes("absent")) == {}
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -99,6 +99,24 @@ class LocalStore:
                     found.append((Path(parent) / name).relative_to(self.root).as_posix())
         return iter(sorted(found))
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        folder = check_key(prefix, folder=True)
+        waiting = [self.root / folder if folder else self.root]
+        while waiting:
+            try:
+                entries = list(os.scandir(waiting.pop()))
+            except OSError:  # removed since it was seen
+                continue
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif not entry.name.startswith(TEMPORARY_PREFIX):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield (
+                            Path(entry.path).relative_to(self.root).as_posix(),
+                            entry.stat(follow_symlinks=False).st_size,
+                        )
+
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
         # A symlink inside the store (somebody's mistake, or a hostile artefact) must not lead out of it.

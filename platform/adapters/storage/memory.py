@@ -71,6 +71,9 @@ class MemoryStore:
         folder = check_key(prefix, folder=True)
         return iter(sorted(key for key in self._objects if not folder or key.startswith(folder + "/")))
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        return iter([(key, self.size(key)) for key in self.list(prefix)])
+
     def _bytes(self, key: str) -> bytes:
         found = self._objects.get(check_key(key))
         if found is None:

@@ -60,3 +60,7 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """All keys below the folder `prefix` ("" = the whole store), sorted. Unfinished writes never show."""
         ...
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Keys below the folder `prefix` with their bytes, in no order and in one walk: for measuring."""
+        ...

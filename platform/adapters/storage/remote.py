@@ -103,6 +103,16 @@ class RemoteStore:
         base = self.root.lstrip("/") + "/"
         return iter(sorted(str(name).lstrip("/").removeprefix(base) for name in found))
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        folder = check_key(prefix, folder=True)
+        start = f"{self.root}/{folder}" if folder else self.root
+        with _translated(prefix):
+            self.filesystem.invalidate_cache()
+            found = self.filesystem.find(start, detail=True)
+        base = self.root.lstrip("/") + "/"
+        for name, facts in found.items():
+            yield str(name).lstrip("/").removeprefix(base), int(facts.get("size") or 0)
+
     def _address(self, key: str) -> str:
         return f"{self.root}/{check_key(key)}"
 
