@@ -48,7 +48,7 @@ class NewRun:
         self.actor = actor
         self.origin = origin
         self.problem: AtelierError | None = None
-        self.versions = _ready_versions(project)
+        self.versions = ready_versions(project)
         self.algorithms = algorithms.available()
         self.unavailable = algorithms.unavailable()
         source: Any = entered if entered is not None else given
@@ -141,7 +141,7 @@ class NewRun:
             self.form.add_error(None, error.message)
 
 
-def _ready_versions(project: Project) -> list[str]:
+def ready_versions(project: Project) -> list[str]:
     """The versions that can be trained on, newest datasets first, as name@number."""
     found = (
         DatasetVersion.objects.alive()
