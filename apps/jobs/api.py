@@ -14,6 +14,7 @@ from apps.jobs import logs, queries
 from apps.jobs.access import get_editable_job, get_visible_job
 from apps.jobs.actions import request_cancel
 from apps.jobs.models import Job, JobAttempt
+from apps.jobs.schedules.api import api_urlpatterns as schedule_urlpatterns
 from apps.jobs.states import JobState
 from foundation.api import api_path
 from foundation.errors import Invalid
@@ -230,4 +231,5 @@ api_urlpatterns = [
     api_path(rf"{_JOB}/logs", JobLogs.as_view(), name="job-logs"),
     api_path(rf"{_JOB}/cancel", JobCancel.as_view(), name="job-cancel"),
     api_path(_JOB, JobDetail.as_view(), name="job"),
+    *schedule_urlpatterns,
 ]

@@ -8,5 +8,5 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Import every app's tasks.py, where job kinds and chores are registered."""
-        autodiscover_modules("tasks")
+        """Import every app's tasks.py and schedules.py, where job kinds, chores and schedules are registered."""
+        autodiscover_modules("tasks", "schedules")

@@ -17,3 +17,13 @@ class JobMoved:
     fence: int
     subject_kind: str
     subject_id: str
+
+
+@dataclass(frozen=True)
+class ScheduleStopped:
+    """A schedule switched itself off. user_id: in whose name it acted."""
+
+    schedule_id: uuid.UUID
+    project_id: uuid.UUID
+    user_id: uuid.UUID | None
+    reason: str

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.jobs.schedules.models import Schedule as Schedule
+from apps.jobs.schedules.models import ScheduleFiring as ScheduleFiring
 from apps.jobs.states import ACTIVE, LIVE, TERMINAL, JobState, Outcome, Where
 from foundation.clock import now
 from foundation.ids import uuid7

@@ -12,6 +12,7 @@ from apps.jobs import logs, nodes, rules
 from apps.jobs.chores import chore
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.reaper import reap, sweep
+from apps.jobs.schedules import firing
 from apps.jobs.states import ACTIVE
 from foundation.clock import now
 from foundation.partitions import ensure_months
@@ -37,9 +38,16 @@ def make_partitions() -> None:
 
 @chore("jobs.housekeeping", every=600)
 def tidy() -> None:
-    """Rows of processes that ended long ago, folders of attempts that a killed worker left behind."""
+    """Rows of processes and firings that ended long ago, folders of attempts that a killed worker left behind."""
     nodes.forget_old()
+    firing.forget_old()
     clear_attempts()
+
+
+@chore("jobs.schedules", every=1.0)
+def fire_schedules() -> None:
+    """Schedules that are due."""
+    firing.fire_due()
 
 
 def clear_attempts(*, older_than: datetime.timedelta = datetime.timedelta(hours=1)) -> int:

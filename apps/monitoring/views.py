@@ -119,7 +119,10 @@ def monitor_detail(request: HttpRequest, project: Project, name: str) -> HttpRes
         get_monitor(project, name)
     except NotFound:
         return _in_trash(request, project, get_monitor(project, name, trashed=True))
-    return render(request, "monitoring/detail.html", _context(request, project, name))
+    context = _context(request, project, name)
+    schedules = schedules_of(project, kind=KIND, subject_id=context["monitor"].pk)
+    context["schedules"] = views_of(schedules, times=1)
+    return render(request, "monitoring/detail.html", context)
 
 
 @require_GET

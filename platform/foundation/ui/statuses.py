@@ -68,6 +68,10 @@ LOOKS: dict[str, Look] = {
     "open": Look("Open", "amber", "bell"),
     "acknowledged": Look("Acknowledged", "slate", "s-rejected"),
     "active": Look("Active", "green", "s-done"),
+    "on": Look("On", "green", "s-done"),
+    "off": Look("Off", "slate", "s-stopped"),
+    "stopped_itself": Look("Stopped itself", "amber", "s-hand"),
+    "fired": Look("Started", "green", "s-done"),
 }
 
 
