@@ -6,13 +6,15 @@ written through adapters.tracking, whose statements join the same transaction.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from adapters.tracking import DatasetInput, get_tracking
 from apps.accounts.access import Actor
-from apps.accounts.audit import record_audit, record_audits
+from apps.accounts.audit import record_audits
 from apps.accounts.models import Project
 from apps.experiments import events
 from apps.experiments.adoption import refresh_client_run
@@ -20,8 +22,9 @@ from apps.experiments.mirror import audit_experiment, ensure_experiment, mirror_
 from apps.experiments.models import Experiment, Run
 from apps.experiments.recording import put_in_lineage, run_audit
 from apps.experiments.spec import RunSpec
-from apps.experiments.states import RunSource
+from apps.experiments.states import TO_MLFLOW, RunSource
 from apps.jobs.actions import request_cancel, submit
+from apps.jobs.states import JobState
 from apps.lineage import actions as lineage
 from apps.lineage.states import NodeKind
 from foundation.clock import now
@@ -34,46 +37,93 @@ TRAIN = "experiments.train"
 
 
 @transaction.atomic
-def start_run(*, actor: Actor, project: Project, spec: RunSpec) -> Run:
-    """Accept a training: MLflow's run, ours, the job, the audit row and the lineage, or none of them."""
-    tracking = get_tracking()
+def start_run(
+    *,
+    actor: Actor,
+    project: Project,
+    spec: RunSpec,
+    kind: str = TRAIN,
+    parent: Run | None = None,
+    title: str = "",
+    priority: int = 0,
+    tags: dict[str, str] | None = None,
+) -> Run:
+    """Accept a training: MLflow's run, ours, the job, the audit row and the lineage, or none of them.
+
+    kind: of the job, whose handler is tasks.Train or a refinement of it. parent: the run of the study that it is
+    a trial of; the study has its own audit row and edges. tags: those that belong to the system.
+    """
     experiment = ensure_experiment(actor=actor, project=project, name=spec.experiment)
-    run_id = uuid7()
-    name = spec.name or f"{spec.algorithm.name.replace('_', '-')}-{run_id.hex[-4:]}"
-    version = spec.version
-    tracking.create_run(
-        project_id=project.pk,
-        run_id=run_id.hex,
-        experiment_id=experiment.mlflow_id,
-        name=name,
-        user=actor.label,
-        parameters=_submitted_parameters(spec),
-        tags={**spec.tags, **({"mlflow.note.content": spec.description} if spec.description else {})},
-        dataset=DatasetInput(
-            name=version.dataset.name,
-            digest=version.digest,
-            source=f'{{"dataset": "{version.dataset.name}", "version": {version.number}}}',
-        ),
-    )
-    job = submit(
-        kind=TRAIN,
+    run = _new_run(actor, project, experiment, spec)
+    run.parent = parent
+    _make_in_mlflow(actor, run, spec, tags or {})
+    run.job = submit(
+        kind=kind,
         project=project,
         created_by=actor.user,
-        spec={"run": run_id.hex},
-        title=f"Train {spec.algorithm.title} on {version.dataset.name}@{version.number}",
-        subject=("run", run_id.hex),
+        spec={"run": run.hex},
+        title=title or f"Train {spec.algorithm.title} on {run.dataset_label}",
+        subject=("run", run.hex),
         timeout=spec.timeout,
+        priority=priority,
     )
-    run = Run.objects.create(
+    run.save(force_insert=True)
+    if parent is None:
+        _audit_run(
+            actor,
+            run,
+            "run.start",
+            {"experiment": experiment.name, "dataset": run.dataset_label, "algorithm": run.algorithm},
+        )
+    put_in_lineage(run)
+    return run
+
+
+@transaction.atomic
+def open_study_run(*, actor: Actor, project: Project, spec: RunSpec, tags: dict[str, str]) -> Run:
+    """The run that holds the trials of a study together: without a job; close_study_run tells its end."""
+    experiment = ensure_experiment(actor=actor, project=project, name=spec.experiment)
+    run = _new_run(actor, project, experiment, spec)
+    run.source, run.client_state, run.client_started_at = RunSource.STUDY, JobState.RUNNING, now()
+    _make_in_mlflow(actor, run, spec, tags)
+    get_tracking().start_run(run.hex)
+    run.save(force_insert=True)
+    return run
+
+
+@transaction.atomic
+def reopen_study_run(run: Run) -> None:
+    """The study goes on."""
+    run.client_state, run.client_finished_at = JobState.RUNNING, None
+    run.save(update_fields=["client_state", "client_finished_at", "updated_at"])
+    get_tracking().finish_run(run.hex, "RUNNING")
+
+
+@transaction.atomic
+def close_study_run(
+    run: Run, state: JobState, *, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> None:
+    """The study is over; the best trial's metrics and parameters (as tags: they may change) stand with its run."""
+    run.client_state, run.client_finished_at = state, now()
+    run.save(update_fields=["client_state", "client_finished_at", "updated_at"])
+    tracking = get_tracking()
+    tracking.add_metrics(run.hex, metrics)
+    tracking.set_tags(run.hex, dict(tags))
+    tracking.finish_run(run.hex, TO_MLFLOW[state])  # type: ignore[arg-type]  # one of MLflow's words
+    publish(events.RunFinished(run_id=run.pk, project_id=run.project_id, state=state))
+
+
+def _new_run(actor: Actor, project: Project, experiment: Experiment, spec: RunSpec) -> Run:
+    run_id = uuid7()
+    return Run(
         id=run_id,
         project=project,
         created_by=actor.user,
         experiment=experiment,
-        job=job,
-        name=name,
+        name=spec.name or f"{spec.algorithm.name.replace('_', '-')}-{run_id.hex[-4:]}",
         description=spec.description,
         source=RunSource.ATELIER,
-        dataset_version=version,
+        dataset_version=spec.version,
         target=spec.target,
         task=spec.task or "",
         algorithm=spec.algorithm.name,
@@ -83,17 +133,26 @@ def start_run(*, actor: Actor, project: Project, spec: RunSpec) -> Run:
         test_size=None if spec.folds else spec.test_size,
         folds=spec.folds,
     )
-    record_audit(
-        actor=actor,
-        project=project,
-        action="run.start",
-        subject_kind="run",
-        subject_id=run.hex,
-        subject_title=name,
-        detail={"experiment": experiment.name, "dataset": run.dataset_label, "algorithm": run.algorithm},
+
+
+def _make_in_mlflow(actor: Actor, run: Run, spec: RunSpec, tags: dict[str, str]) -> None:
+    note = {"mlflow.note.content": spec.description} if spec.description else {}
+    parent = {"mlflow.parentRunId": run.parent.hex} if run.parent else {}
+    version = spec.version
+    get_tracking().create_run(
+        project_id=run.project_id,
+        run_id=run.hex,
+        experiment_id=run.experiment.mlflow_id,
+        name=run.name,
+        user=actor.label,
+        parameters=_submitted_parameters(spec),
+        tags={**spec.tags, **note, **parent, **tags},
+        dataset=DatasetInput(
+            name=version.dataset.name,
+            digest=version.digest,
+            source=f'{{"dataset": "{version.dataset.name}", "version": {version.number}}}',
+        ),
     )
-    put_in_lineage(run)
-    return run
 
 
 def _submitted_parameters(spec: RunSpec) -> dict[str, Any]:
@@ -178,7 +237,8 @@ def restore_experiment(*, actor: Actor, experiment: Experiment) -> Experiment:
 
 def cancel_run(*, actor: Actor, run: Run) -> Run:
     """Ask a run to stop; see jobs.request_cancel. A client's run is marked as killed: the studio cannot reach
-    its program, which may have died long ago. Raises Conflict when it is over."""
+    its program, which may have died long ago. Raises Conflict when it is over, or a study's own."""
+    _refuse_of_study(run)
     if run.job is None:
         return _end_client_run(actor, run)
     request_cancel(job=run.job, actor=actor)
@@ -233,7 +293,8 @@ def update_run(
 
 @transaction.atomic
 def trash_run(*, actor: Actor, run: Run) -> Run:
-    """Move a finished run to the trash. Raises Conflict "run.busy" while it works."""
+    """Move a finished run to the trash. Raises Conflict "run.busy" while it works, "run.of_study"."""
+    _refuse_of_study(run)
     if run.job is not None and not run.is_terminal:
         raise Conflict(
             "run.busy", f"The run '{run.name}' is still working; cancel it first.", {"state": run.state}
@@ -257,6 +318,36 @@ def restore_run(*, actor: Actor, run: Run) -> Run:
     lineage.set_alive(kind=NodeKind.RUN, key=run.hex, alive=True)
     _audit_run(actor, run, "run.restore")
     return run
+
+
+@transaction.atomic
+def trash_family(run: Run) -> None:
+    """Move a study's run and its trials to the trash, those that are not there yet."""
+    _move_family(run, Run.objects.alive(), now())
+
+
+@transaction.atomic
+def restore_family(run: Run) -> None:
+    """Bring back what trash_family moved, not what lay there before."""
+    _move_family(run, Run.objects.filter(deleted_at=run.deleted_at), None)
+
+
+def _move_family(run: Run, runs: Any, stamp: Any) -> None:
+    tracking = get_tracking()
+    move = tracking.restore_run if stamp is None else tracking.delete_run
+    for one in runs.filter(Q(pk=run.pk) | Q(parent=run)):
+        move(one.hex)
+        Run.objects.filter(pk=one.pk).update(deleted_at=stamp)
+        lineage.set_alive(kind=NodeKind.RUN, key=one.hex, alive=stamp is None)
+    run.deleted_at = stamp
+
+
+def _refuse_of_study(run: Run) -> None:
+    if run.source == RunSource.STUDY:
+        raise Conflict(
+            "run.of_study",
+            f"The run '{run.name}' holds the trials of a study together: stop or delete the study instead.",
+        )
 
 
 def _audit_run(actor: Actor, run: Run, action: str, detail: dict[str, Any] | None = None) -> None:

@@ -10,15 +10,22 @@ from apps.accounts.access import Actor
 from apps.accounts.audit import audit_row
 from apps.accounts.models import AuditEvent
 from apps.experiments.models import Run
+from apps.experiments.states import RunSource
 from apps.lineage import actions as lineage
 from apps.lineage.models import Node
 from apps.lineage.states import EdgeKind, NodeKind
 
 
 def put_in_lineage(run: Run) -> None:
-    """Make or refresh the run's node, with its edge from the dataset version."""
+    """Make or refresh the run's node, with its edge from the dataset version.
+
+    A study's own run has no node, since the study has one; the data of its trials went into the study.
+    """
+    if run.source == RunSource.STUDY:
+        return
     lineage.put_nodes([run_node(run)])
-    if run.dataset_version_id is not None:
+    trial = run.parent is not None and run.parent.source == RunSource.STUDY
+    if run.dataset_version_id is not None and not trial:
         lineage.link(
             source=(NodeKind.DATASET_VERSION, run.dataset_version_id),
             target=(NodeKind.RUN, run.hex),

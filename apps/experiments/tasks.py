@@ -36,7 +36,7 @@ class Train:
             get_tracking().reset_run(run.hex)
         return SandboxPlan(
             program="apps.experiments.sandbox.train:main",
-            payload=_payload(run),
+            payload=payload_of(run),
             inputs=version.local_parts(),
             env=client_environment(job, run.experiment.mlflow_id),
             network=True,
@@ -57,20 +57,22 @@ class Train:
         run.model = result["model"]
         run.details = {name: result[name] for name in ("features", "rows", "figures", "environment")}
         run.save(update_fields=["task", "parameters", "primary_metric", "model", "details", "updated_at"])
-        self._finish(run, JobState.SUCCEEDED)
+        self.finish(run, JobState.SUCCEEDED)
 
     def ended(self, job: Job) -> None:
         """Failed, errored, cancelled or out of time: MLflow hears it in the same transaction."""
-        self._finish(Run.objects.get(job=job), job.state)
+        self.finish(Run.objects.get(job=job), job.state)
 
     @staticmethod
-    def _finish(run: Run, state: str) -> None:
+    def finish(run: Run, state: str) -> None:
+        """Tell MLflow, the lineage and the layers above."""
         get_tracking().finish_run(run.hex, TO_MLFLOW[JobState(state)])  # type: ignore[arg-type]
         lineage.set_state(kind=NodeKind.RUN, key=run.hex, state=state)
         publish(events.RunFinished(run_id=run.pk, project_id=run.project_id, state=state))
 
 
-def _payload(run: Run) -> dict[str, Any]:
+def payload_of(run: Run) -> dict[str, Any]:
+    """What the training program is told of its run."""
     return {
         "run_id": run.hex,
         "target": run.target,

@@ -96,7 +96,7 @@ def test_nothing_half_made_stays_when_submitting_breaks(
     make_version: MakeVersion, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_version()
-    monkeypatch.setattr(actions, "record_audit", lambda **_: 1 / 0)
+    monkeypatch.setattr(actions, "record_audits", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         start(experiment="Default")
     assert not Run.objects.exists()

@@ -120,6 +120,22 @@ def test_tags_are_set_and_removed_and_a_run_is_renamed(bench: Bench) -> None:
     assert (run.tags["b"], run.tags["c"], run.name, run.tags["mlflow.runName"]) == ("3", "4", "new", "new")
 
 
+def test_parameters_are_added_where_the_run_has_not_logged_its_own(bench: Bench) -> None:
+    run_id = bench.run(parameters={"depth": "10.0"})
+    bench.tracking.add_parameters(run_id, {"depth": 10, "rate": 0.5})
+    bench.tracking.add_parameters(run_id, {})
+    assert bench.tracking.runs([run_id])[run_id].params == {"depth": "10.0", "rate": "0.5"}
+
+
+def test_metrics_are_added_and_the_newest_value_shows(bench: Bench) -> None:
+    run_id = bench.run()
+    bench.tracking.add_metrics(run_id, {"accuracy": 0.5, "best rate": 0.01})
+    bench.tracking.add_metrics(run_id, {"accuracy": 0.9})
+    bench.tracking.add_metrics(run_id, {"accuracy": 0.9})
+    assert bench.tracking.runs([run_id])[run_id].metrics == {"accuracy": 0.9, "best rate": 0.01}
+    assert bench.tracking.metric_history(run_id, "accuracy")[-1].value == 0.9
+
+
 def test_an_unknown_run_is_not_found(bench: Bench) -> None:
     missing = uuid4().hex
     for call in (

@@ -224,6 +224,22 @@ class FakeTracking(FakeRegistry):
             else:
                 run.tags[check_key(key, "tag")] = check_value(value, "tag", key, TAG_LIMIT)
 
+    def add_parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
+        """As the real one."""
+        given = {
+            check_key(k, "parameter"): check_value(v, "parameter", k, PARAM_LIMIT)
+            for k, v in parameters.items()
+        }
+        run = self._run(run_id)
+        run.params = {**given, **run.params}
+
+    def add_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """As the real one."""
+        for key, value in metrics.items():
+            points = self._run(run_id).history.setdefault(check_key(key, "metric"), [])
+            stamp = max([int(now().timestamp() * 1000), *(point.timestamp + 1 for point in points)])
+            points.append(MetricPoint(0, stamp, float(value)))
+
     def delete_run(self, run_id: str) -> None:
         """As the real one."""
         self._run(run_id).deleted = True

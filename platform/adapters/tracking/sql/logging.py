@@ -113,6 +113,36 @@ class SqlRunWrites:
         if gone:
             execute("DELETE FROM mlflow.tags WHERE run_uuid = %s AND key = ANY(%s)", [run_id, gone])
 
+    def add_parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
+        """Write those parameters that the run has not logged itself; what it has logged stays as it is."""
+        given = {
+            check_key(k, "parameter"): check_value(v, "parameter", k, PARAM_LIMIT)
+            for k, v in parameters.items()
+        }
+        execute(
+            "INSERT INTO mlflow.params (key, value, run_uuid)"
+            " SELECT k, v, %s FROM unnest(%s::text[], %s::text[]) AS given (k, v)"
+            " ON CONFLICT (key, run_uuid) DO NOTHING",
+            [run_id, list(given), list(given.values())],
+        )
+
+    def add_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log one finite value of each metric at step 0; the newest is the one that lists show."""
+        stamp = millis()
+        for key, value in metrics.items():
+            row = [check_key(key, "metric"), float(value), stamp, run_id]
+            execute(
+                "INSERT INTO mlflow.metrics (key, value, timestamp, run_uuid, step, is_nan)"
+                " VALUES (%s, %s, %s, %s, 0, false) ON CONFLICT DO NOTHING",
+                row,
+            )
+            execute(
+                "INSERT INTO mlflow.latest_metrics (key, value, timestamp, run_uuid, step, is_nan)"
+                " VALUES (%s, %s, %s, %s, 0, false) ON CONFLICT (key, run_uuid)"
+                " DO UPDATE SET value = EXCLUDED.value, timestamp = EXCLUDED.timestamp, step = 0, is_nan = false",
+                row,
+            )
+
     def delete_run(self, run_id: str) -> None:
         """Move the run to the trash."""
         self._update_run(run_id, "lifecycle_stage = 'deleted', deleted_time = %s", [millis()])
