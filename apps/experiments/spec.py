@@ -28,6 +28,7 @@ FIELDS = (
 DEFAULT_TEST_SIZE = 0.2
 DEFAULT_SEED = 42
 SEED_AT_MOST = 2**31 - 1
+TIMEOUT_AT_MOST = 7 * 24 * 3600
 #: Column types of a dataset's schema that no built-in algorithm can predict.
 UNPREDICTABLE = frozenset({"date", "datetime", "time", "duration", "list", "struct", "binary", "null"})
 TEXTUAL = frozenset({"string", "boolean", "categorical"})
@@ -72,7 +73,7 @@ def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
     _check_target(target, types, task)
     task = task or ("classification" if types[target] in TEXTUAL else None)
     return RunSpec(
-        experiment=_experiment_name(data.get("experiment"), project),
+        experiment=read_experiment(data.get("experiment"), project),
         version=version,
         target=target,
         algorithm=algorithm,
@@ -80,12 +81,12 @@ def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
         task=task,
         features=_features(data.get("features"), target, types),
         test_size=_number(data, "test_size", DEFAULT_TEST_SIZE, 0.01, 0.9),
-        folds=_whole(data, "folds", None, 2, 20),
-        seed=_whole(data, "seed", DEFAULT_SEED, 0, SEED_AT_MOST) or 0,
+        folds=read_whole(data, "folds", None, 2, 20),
+        seed=read_whole(data, "seed", DEFAULT_SEED, 0, SEED_AT_MOST) or 0,
         name=check_name(data["name"]) if data.get("name") not in (None, "") else "",
         description=check_text(data.get("description"), field="description"),
-        tags=_tags(data.get("tags")),
-        timeout=_whole(data, "timeout", None, 1, 7 * 24 * 3600),
+        tags=read_tags(data.get("tags")),
+        timeout=read_whole(data, "timeout", None, 1, TIMEOUT_AT_MOST),
     )
 
 
@@ -96,7 +97,8 @@ def check_experiment_name(name: object, project: Project) -> str:
     return check_name(name, field="experiment")
 
 
-def _experiment_name(value: object, project: Project) -> str:
+def read_experiment(value: object, project: Project) -> str:
+    """The field "experiment": a name, by default "Default". Raises Invalid."""
     if isinstance(value, str) and "\x00" in value:
         raise Invalid("text.invalid", "The experiment contains a NUL character.", {"field": "experiment"})
     return check_experiment_name("Default" if value in (None, "") else value, project)
@@ -177,7 +179,8 @@ def _features(value: object, target: str, types: Mapping[str, str]) -> list[str]
     return list(dict.fromkeys(value))
 
 
-def _tags(value: object) -> dict[str, str]:
+def read_tags(value: object) -> dict[str, str]:
+    """The field "tags": texts by name. Raises Invalid for reserved names and values that are no text."""
     if value in (None, ""):
         return {}
     if not isinstance(value, Mapping):
@@ -213,7 +216,8 @@ def _number(data: Mapping[str, Any], name: str, default: float, low: float, high
     return number
 
 
-def _whole(data: Mapping[str, Any], name: str, default: int | None, low: int, high: int) -> int | None:
+def read_whole(data: Mapping[str, Any], name: str, default: int | None, low: int, high: int) -> int | None:
+    """A field that is a whole number within bounds. Raises Invalid "run.out_of_range"."""
     value = data.get(name)
     if value is None or value == "":
         return default

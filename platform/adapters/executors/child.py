@@ -50,7 +50,7 @@ def become_child(
 
         traceback.print_exc()
     finally:
-        _leave(code)
+        leave(code)
 
 
 def _reset_signals() -> None:
@@ -111,7 +111,7 @@ def _refresh_libraries(threads: int) -> None:
     tempfile.tempdir = None
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """Leave as an interpreter would, without running the parent's own shutdown: wait for threads, run exit
     handlers (joblib's workers would otherwise stay), flush, and go."""
     try:

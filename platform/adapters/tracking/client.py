@@ -21,6 +21,9 @@ MODEL_NAME = "model"
 #: MLflow refuses larger batches (its REST API: 1,000 metrics, 100 parameters, 100 tags).
 METRICS_A_BATCH = 1000
 ENTRIES_A_BATCH = 100
+#: What tells about a model without loading it.
+DESCRIPTION_FILES = frozenset({"MLmodel", "requirements.txt"})
+DESCRIPTION_BYTES = 5_000_000
 #: Longer values are refused by MLflow's tables.
 VALUE_LENGTH = 6000
 
@@ -62,6 +65,16 @@ class RunLog(Protocol):
     def json(self, path: str, value: object) -> None: ...
     def file(self, local: Path, folder: str = "") -> None: ...
     def model(self, model: ModelFile) -> dict[str, Any]: ...
+
+
+class OutputLog(Protocol):
+    """What is kept of a program that logs for itself: its files, a model folder that it saved, and the
+    description of the models that it logged."""
+
+    def file(self, local: Path, folder: str = "") -> None: ...
+    def keep_model(self, folder: Path) -> str: ...
+    def logged_models(self) -> list[str]: ...
+    def fetch_description(self, model_id: str, into: Path) -> None: ...
 
 
 class MlflowRunLog:
@@ -144,6 +157,35 @@ class MlflowRunLog:
                 cloudpickle.unregister_pickle_by_value(module)
         return {"id": info.model_id, "uri": info.model_uri}
 
+    def keep_model(self, folder: Path) -> str:
+        """Make a folder that `save_model` wrote the run's model, as `log_model` would have; answers its id."""
+        from mlflow.entities import LoggedModelOutput
+
+        run = self.client.get_run(self.run_id)
+        made = self.client.create_logged_model(
+            run.info.experiment_id, name=MODEL_NAME, source_run_id=self.run_id
+        )
+        self.client.log_model_artifacts(made.model_id, str(folder))
+        self.client.finalize_logged_model(made.model_id, "READY")
+        self.client.log_outputs(self.run_id, models=[LoggedModelOutput(made.model_id, step=0)])
+        return str(made.model_id)
+
+    def logged_models(self) -> list[str]:
+        """The ids of the models that the run has logged, in the order of MLflow."""
+        outputs = self.client.get_run(self.run_id).outputs
+        return [str(one.model_id) for one in (outputs.model_outputs if outputs else ())]
+
+    def fetch_description(self, model_id: str, into: Path) -> None:
+        """Download the small files that say what a model expects: MLmodel and those of the input example."""
+        import mlflow.artifacts
+
+        place = self.client.get_logged_model(model_id).artifact_location
+        for entry in self.client.list_logged_model_artifacts(model_id):
+            name = entry.path.rsplit("/", 1)[-1]
+            small = not entry.is_dir and (entry.file_size or 0) <= DESCRIPTION_BYTES
+            if small and (name in DESCRIPTION_FILES or name.endswith("example.json")):
+                mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/{name}", dst_path=str(into))
+
 
 class MemoryRunLog:
     """The twin: remembers what it was told, for tests and for programs without a studio."""
@@ -155,6 +197,7 @@ class MemoryRunLog:
         self.logged_tags: dict[str, str] = {}
         self.artifacts: dict[str, Any] = {}
         self.models: list[ModelFile] = []
+        self.folders: dict[str, dict[str, bytes]] = {}
 
     def parameters(self, values: Mapping[str, object]) -> None:
         """Remember parameters as strings."""
@@ -190,6 +233,24 @@ class MemoryRunLog:
         identifier = f"m-{len(self.models):032x}"
         return {"id": identifier, "uri": f"models:/{identifier}"}
 
+    def keep_model(self, folder: Path) -> str:
+        """Remember the files of a model folder."""
+        identifier = f"m-{len(self.folders) + 1:032x}"
+        self.folders[identifier] = {
+            str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+        }
+        return identifier
+
+    def logged_models(self) -> list[str]:
+        """The folders that were kept."""
+        return list(self.folders)
+
+    def fetch_description(self, model_id: str, into: Path) -> None:
+        """Write the remembered files that describe a model."""
+        for name, content in self.folders[model_id].items():
+            if name in DESCRIPTION_FILES or name.endswith("example.json"):
+                (into / name).write_bytes(content)
+
 
 def signature(inputs: Sequence[Column], outputs: Sequence[Column]) -> Any:
     """MLflow's ModelSignature of the columns; an output without a name stands alone."""
@@ -208,6 +269,6 @@ def _slices(items: list[Any], size: int) -> list[list[Any]]:
     return [items[n : n + size] for n in range(0, len(items), size)]
 
 
-def run_log(run_id: str) -> RunLog:
+def run_log(run_id: str) -> MlflowRunLog:
     """The log of a run, as a program in the sandbox gets it."""
     return MlflowRunLog(run_id)

@@ -1,0 +1,221 @@
+"""The program that runs somebody's own script as an MLflow run: lay out, run, watch, judge, keep.
+
+Payload: run_id, project, script (its file name), parameters, channels [{name, format}]. Inputs: "code", and
+the Parquet parts of each channel as "<channel>/part-00000". The answer is what the run's row keeps: model,
+files, left_out, model_files, environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.tracking.client import OutputLog, run_log
+from apps.experiments.sandbox import environment
+from apps.experiments.sandbox.script_channels import lay_out
+from apps.experiments.sandbox.script_child import ANSWER_BYTES, run_forked
+from apps.experiments.sandbox.script_contract import (
+    Folders,
+    arguments,
+    read_last_line,
+    read_text,
+    variables,
+    write_config,
+)
+from apps.experiments.sandbox.script_outputs import keep
+from foundation.tasks import Context, UserError
+
+LOOK_SECONDS = 0.2
+FAILURE_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class End:
+    """How a script ended. told: what it said about an exception or a text it exited with."""
+
+    code: int | None
+    signal: int | None
+    memory: int
+    told: dict[str, Any]
+    stopped: bool
+
+
+def main(ctx: Context) -> dict[str, Any]:
+    """Run the script and keep what it left, through the stock MLflow client."""
+    return run(ctx, lambda: run_log(str(ctx.payload["run_id"])))
+
+
+def run(ctx: Context, open_log: Callable[[], OutputLog]) -> dict[str, Any]:
+    """Run the script; keep its files also when it failed. Raises UserError where it did."""
+    folders = Folders(ctx.folder)
+    folders.make()
+    name = str(ctx.payload["script"])
+    script = folders.code / name
+    shutil.copyfile(ctx.inputs["code"], script)
+    parameters: dict[str, Any] = ctx.payload["parameters"]
+    channels = {str(c["name"]): str(c["format"]) for c in ctx.payload["channels"]}
+    ctx.progress(0, None, "Laying out the inputs")
+    lay_out(ctx, folders, channels)
+    write_config(folders, parameters, channels)
+    ctx.progress(0, None, f"Running {name}")
+    end = _watch(
+        ctx,
+        folders,
+        script,
+        arguments(parameters),
+        variables(
+            folders,
+            script=name,
+            parameters=parameters,
+            channels=channels,
+            run_id=str(ctx.payload["run_id"]),
+            project=str(ctx.payload["project"]),
+            processors=environment.processors(),
+        ),
+    )
+    if end.stopped:
+        raise UserError("The script was stopped.", code="script.stopped")
+    if end.code == 0:
+        ctx.progress(1, 1, "Keeping what it wrote")
+        kept = keep(ctx, folders, open_log)
+        return {**kept, "environment": environment.describe()}
+    problem = judge(end, name, read_text(folders.failure, FAILURE_BYTES))
+    if not (isinstance(problem, UserError) and problem.code == "job.disk_limit"):
+        keep(ctx, folders, open_log, failed=True)
+    raise problem
+
+
+def _watch(ctx: Context, folders: Folders, script: Path, argv: list[str], given: dict[str, str]) -> End:
+    """Fork the script and follow it to its end."""
+    stopped = [False]
+
+    def stop(number: int, frame: Any) -> None:
+        stopped[0] = True  # the script has got the same signal: it may end in its own way
+
+    before = signal.signal(signal.SIGTERM, stop)
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    me = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        run_forked(script, arguments=argv, variables=given, answer=writing, parent=me)
+    os.close(writing)
+    told, said, listening = b"", "", True
+    with os.fdopen(reading, "rb", buffering=0) as answer:
+        while True:
+            if select.select([answer] if listening else [], [], [], LOOK_SECONDS if listening else 0.05)[0]:
+                piece = answer.read(ANSWER_BYTES) or b""
+                told, listening = (told + piece)[: 2 * ANSWER_BYTES], bool(piece)
+            pid, status, used = os.wait4(child, os.WNOHANG)
+            said = _progress(ctx, folders, said)
+            if pid:
+                break
+    _end_session(child)
+    signal.signal(signal.SIGTERM, before)
+    return End(
+        code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+        signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+        memory=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        told=_read(told),
+        stopped=stopped[0],
+    )
+
+
+def _end_session(child: int) -> None:
+    """What a script leaves in its session does not write into the folders that are kept now."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except OSError:
+        return
+
+
+def _progress(ctx: Context, folders: Folders, said: str) -> str:
+    """Pass on what the script says of its progress, once for each new line."""
+    line = read_last_line(folders.progress)
+    if not line or line == said:
+        return said
+    try:
+        news = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if isinstance(news, dict):
+        ctx.report(news.get("step"), news.get("total"), str(news.get("message") or ""))  # type: ignore[arg-type]
+    return line
+
+
+def _read(told: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(told) if told else {}
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def judge(end: End, name: str, failure: str = "") -> UserError | OSError:
+    """Why a script did not end well, as the error that ends the job. failure: its own words, if it left any."""
+    lead = f"{failure} " if failure else ""
+    told = end.told
+    if end.signal == signal.SIGKILL:
+        return UserError(
+            f"{lead}The script was killed after it had used {end.memory / 1e9:.1f} GB of memory; the machine "
+            "may have run out of it.",
+            code="script.killed",
+        )
+    if end.signal is not None:
+        what = (signal.strsignal(end.signal) or f"signal {end.signal}").lower()
+        return UserError(f"{lead}The script crashed: {what}.", code="script.crashed")
+    kind = told.get("kind")
+    if kind == "disk":
+        import errno
+
+        return OSError(errno.ENOSPC, "the disk is full")
+    if kind == "memory":
+        return UserError(f"{lead}The script ran out of memory{_place(told, name)}.", code="job.out_of_memory")
+    if kind == "exit":
+        return UserError(lead + str(told.get("message", ""))[:2000], code="script.exit_code")
+    if kind == "exception":
+        return _exception(told, name, lead)
+    return UserError(
+        f"{lead}The script ended with code {end.code}; the end of its log tells more.",
+        code="script.exit_code",
+        detail={"exit_code": end.code},
+    )
+
+
+def _exception(told: dict[str, Any], name: str, lead: str) -> UserError:
+    if told.get("too_large"):
+        return UserError(
+            f"{lead}The script wrote more than its files may have together{_place(told, name)}.",
+            code="job.disk_limit",
+        )
+    said = f"{told.get('type')}: {told.get('message')}".removesuffix(": ")
+    more = (
+        " A script has the packages that the studio itself uses."
+        if told.get("type") == "ModuleNotFoundError"
+        else ""
+    )
+    frames = [frame for frame in told.get("frames") or () if isinstance(frame, dict)]
+    return UserError(
+        f"{lead}{said}{_place(told, name)}.{more}",
+        code="script.failed",
+        detail={"frames": [{k: frame.get(k) for k in ("line", "function", "text")} for frame in frames]},
+    )
+
+
+def _place(told: dict[str, Any], name: str) -> str:
+    frames = told.get("frames") or []
+    if not frames or not isinstance(frames[-1], dict):
+        return ""
+    last = frames[-1]
+    inside = f", in {last['function']}" if last.get("function") not in (None, "<module>") else ""
+    return f" ({name}, line {last.get('line')}{inside})"

@@ -1,0 +1,82 @@
+"""The job that runs a script: prepared in the worker, run in the sandbox, committed under the fence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapters.storage import get_store
+from adapters.tracking import get_tracking
+from apps.accounts.access import SYSTEM
+from apps.experiments.models import Run
+from apps.experiments.scripts.actions import SCRIPT, code_key
+from apps.experiments.scripts.spec import check_allowed
+from apps.experiments.states import InputFormat
+from apps.experiments.tasks import Train, client_environment
+from apps.jobs.handlers import handles
+from apps.jobs.models import Job
+from apps.jobs.states import JobState
+from foundation.tasks import SandboxPlan
+
+#: What a script may write, beside its inputs.
+DISK_BYTES = 2 * 1000**3
+#: CSV is so much larger than Parquet at most that a channel is not refused for it.
+CSV_GROWTH = 20
+
+
+@handles(SCRIPT, where="sandbox")
+class RunScript(Train):
+    """Runs somebody's own file and keeps what it left."""
+
+    def prepare(self, job: Job) -> SandboxPlan:
+        """The code and the parts of every channel as inputs, and the studio's own MLflow address with a token
+        that dies with the attempt. The project may have switched scripts off in the meantime."""
+        run = Run.objects.with_relations().get(job=job)
+        check_allowed(SYSTEM, run.project)
+        if job.fence > 1:
+            get_tracking().reset_run(run.hex)
+        channels = list(run.inputs.select_related("dataset_version__dataset"))
+        inputs = {"code": str(get_store().local(code_key(run.project, run.code_digest)))}
+        size = 0
+        for one in channels:
+            parts = one.dataset_version.local_parts()
+            inputs |= {f"{one.channel}/{name}": path for name, path in parts.items()}
+            growth = CSV_GROWTH if one.format == InputFormat.CSV else 1
+            size += growth * sum(Path(path).stat().st_size for path in parts.values())
+        return SandboxPlan(
+            program="apps.experiments.sandbox.script:main",
+            payload={
+                "run_id": run.hex,
+                "project": run.project.slug,
+                "script": run.code_name,
+                "parameters": run.parameters,
+                "channels": [{"name": one.channel, "format": one.format} for one in channels],
+            },
+            inputs=inputs,
+            env=client_environment(job, run.experiment.mlflow_id),
+            network=True,
+            disk_bytes=DISK_BYTES + size,
+        )
+
+    def complete(self, job: Job, result: dict[str, Any], files: Path) -> None:
+        """Keep what the script left; its model counts when MLflow knows it as this run's."""
+        run = Run.objects.get(job=job)
+        data = get_tracking().runs([run.hex], project_id=run.project_id).get(run.hex)
+        told = result.get("model")
+        known = {model.id: model for model in (data.models if data else ())}
+        if isinstance(told, dict) and told.get("id") in known:
+            model = known[str(told["id"])]
+            run.model = {**told, "uri": f"models:/{model.id}", "name": model.name}
+        run.details = {
+            name: result[name]
+            for name in ("files", "left_out", "model_files", "environment")
+            if name in result
+        }
+        run.save(update_fields=["model", "details", "updated_at"])
+        self.finish(run, JobState.SUCCEEDED)
+
+    @staticmethod
+    def finish(run: Run, state: str) -> None:
+        """As for every run; parameters that the script has not logged itself are written now."""
+        get_tracking().add_parameters(run.hex, run.parameters)
+        Train.finish(run, state)

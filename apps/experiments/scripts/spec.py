@@ -1,0 +1,243 @@
+"""What a run of a script is to be: checked in one place for the API and the page."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.accounts.access import Actor
+from apps.accounts.models import Project
+from apps.datasets.access import get_usable_version
+from apps.datasets.models import DatasetVersion
+from apps.experiments.sandbox.script_contract import variable_part
+from apps.experiments.scripts.checking import Code, check_code, check_name, name_from
+from apps.experiments.spec import TIMEOUT_AT_MOST, read_experiment, read_tags, read_whole
+from apps.experiments.states import InputFormat
+from foundation.errors import Forbidden, Invalid
+from foundation.names import check_name as check_title
+from foundation.names import check_text
+
+FIELDS = (
+    "experiment", "entry_point", "inputs", "parameters", "timeout", "name", "description", "tags"
+)  # fmt: skip
+DEFAULT_TIMEOUT = 3600
+CHANNELS_AT_MOST = 20
+PARAMETERS_AT_MOST = 100
+VALUE_LENGTH = 2500
+#: The channel that a run is named after where there are several.
+MAIN_CHANNELS = ("train", "training")
+_CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+#: Column types that CSV has no form for.
+NOT_CSV = frozenset({"list", "struct", "binary"})
+
+
+@dataclass(frozen=True)
+class Input:
+    """A channel: what lies in the folder of that name."""
+
+    channel: str
+    version: DatasetVersion
+    format: str = InputFormat.PARQUET
+
+
+@dataclass(frozen=True)
+class ScriptSpec:
+    """A script's run that may be started. timeout: seconds."""
+
+    experiment: str
+    code: Code
+    inputs: tuple[Input, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    timeout: int = DEFAULT_TIMEOUT
+    name: str = ""
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Input | None:
+        """The input that the run is named after: "train" or "training", else the first."""
+        by_name = {one.channel: one for one in self.inputs}
+        named = next((by_name[name] for name in MAIN_CHANNELS if name in by_name), None)
+        return named or next(iter(self.inputs), None)
+
+
+def check_allowed(actor: Actor, project: Project) -> None:
+    """Raises Forbidden "script.not_allowed" where the project has own scripts switched off, and
+    "script.by_job" for a job's token: a script that starts scripts would have no end."""
+    if not project.own_code:
+        raise Forbidden(
+            "script.not_allowed",
+            "Own scripts are switched off in this project. A maintainer or an owner of the team can allow them "
+            "in the project's settings.",
+            {"setting": "own_code", "needed": "maintainer"},
+        )
+    if actor.job_id is not None:
+        raise Forbidden("script.by_job", "A job cannot start a script; a person or a personal token can.")
+
+
+def parse_script(
+    data: object, *, source: bytes | None, filename: str, actor: Actor, project: Project
+) -> ScriptSpec:
+    """The JSON of POST /runs and the bytes of its file as a ScriptSpec.
+
+    Raises Forbidden "script.not_allowed", Invalid naming the field, NotFound for a dataset.
+    """
+    check_allowed(actor, project)
+    if not isinstance(data, Mapping):
+        raise Invalid("request.invalid", "The field 'spec' must be a JSON object.", {"field": "spec"})
+    for name in data:
+        if name not in FIELDS:
+            raise Invalid(
+                "run.unknown_field",
+                f"A script's run has no field '{str(name)[:60]}'. It knows: {', '.join(FIELDS)}.",
+                {"field": str(name)[:60]},
+            )
+    if source is None:
+        raise Invalid("upload.no_file", "Send the script as the part 'code' of the form.", {"field": "code"})
+    entry = data.get("entry_point")
+    name = check_name(name_from(filename) if entry in (None, "") else entry)
+    return ScriptSpec(
+        experiment=read_experiment(data.get("experiment"), project),
+        code=check_code(source, name),
+        inputs=_inputs(data.get("inputs"), actor, project),
+        parameters=_parameters(data.get("parameters")),
+        timeout=read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
+        name=check_title(data["name"]) if data.get("name") not in (None, "") else "",
+        description=check_text(data.get("description"), field="description"),
+        tags=read_tags(data.get("tags")),
+    )
+
+
+def read_json(text: object) -> object:
+    """The field `spec` of a form as JSON. Raises Invalid "request.invalid" with the place of the error."""
+    if text in (None, ""):
+        return {}
+    if not isinstance(text, str):
+        raise Invalid("request.invalid", "The field 'spec' must be a JSON object.", {"field": "spec"})
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Invalid(
+            "request.invalid",
+            f"The field 'spec' is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            {"field": "spec", "line": error.lineno, "column": error.colno},
+        ) from None
+    except RecursionError:
+        raise Invalid(
+            "request.invalid", "The field 'spec' is nested too deeply.", {"field": "spec"}
+        ) from None
+
+
+def _inputs(value: object, actor: Actor, project: Project) -> tuple[Input, ...]:
+    if value in (None, ""):
+        return ()
+    if not isinstance(value, Mapping):
+        raise Invalid(
+            "run.bad_field",
+            'The inputs must be an object such as {"train": "churn@2"}.',
+            {"field": "inputs"},
+        )
+    if len(value) > CHANNELS_AT_MOST:
+        raise Invalid(
+            "input.too_many", f"A run takes {CHANNELS_AT_MOST} channels at most.", {"field": "inputs"}
+        )
+    _check_names(value, _CHANNEL, "channel", "inputs", "up to 40 letters, digits, '-' and '_'")
+    return tuple(_input(str(name), given, actor, project) for name, given in value.items())
+
+
+def _input(channel: str, given: object, actor: Actor, project: Project) -> Input:
+    field_name = f"inputs.{channel}"
+    more = given if isinstance(given, Mapping) else {"dataset": given}
+    unknown = [str(key) for key in more if key not in ("dataset", "format")]
+    reference, kind = more.get("dataset"), more.get("format", InputFormat.PARQUET)
+    if unknown or not isinstance(reference, str) or not reference:
+        raise Invalid(
+            "input.invalid",
+            f"The channel '{channel}' must be a dataset version such as \"churn@2\", or an object "
+            '{"dataset": "churn@2", "format": "csv"}.',
+            {"field": field_name},
+        )
+    if kind not in InputFormat.values:
+        raise Invalid(
+            "input.invalid",
+            f"The format of the channel '{channel}' is 'parquet' or 'csv'.",
+            {"field": field_name},
+        )
+    try:
+        version = get_usable_version(actor, project, reference)
+    except Invalid as error:
+        raise Invalid(error.code, error.message, {**error.detail, "field": field_name}) from error
+    if kind == InputFormat.CSV:
+        bad = [str(column["name"]) for column in version.schema if column["type"] in NOT_CSV]
+        if bad:
+            raise Invalid(
+                "input.not_csv",
+                f"The column '{bad[0][:80]}' of {version.label} has no form in CSV; take the channel "
+                f"'{channel}' as Parquet.",
+                {"field": field_name},
+            )
+    return Input(channel, version, str(kind))
+
+
+def _parameters(value: object) -> dict[str, Any]:
+    if value in (None, ""):
+        return {}
+    if not isinstance(value, Mapping):
+        raise Invalid(
+            "run.bad_field",
+            'The parameters must be an object such as {"epochs": 10}.',
+            {"field": "parameters"},
+        )
+    if len(value) > PARAMETERS_AT_MOST:
+        raise Invalid(
+            "parameter.too_many",
+            f"A run takes {PARAMETERS_AT_MOST} parameters at most.",
+            {"field": "parameters"},
+        )
+    _check_names(value, _PARAMETER, "parameter", "parameters", "up to 100 letters, digits, '_', '-' and '.'")
+    return {str(name): _value(str(name), given) for name, given in value.items()}
+
+
+def _value(name: str, given: object) -> Any:
+    finite = not isinstance(given, float) or math.isfinite(given)
+    if not isinstance(given, str | int | float) or not finite:
+        raise Invalid(
+            "parameter.invalid",
+            f"The parameter '{name}' must be a number, a text, true or false.",
+            {"field": f"parameters.{name}"},
+        )
+    if len(str(given)) > VALUE_LENGTH or "\x00" in str(given):
+        raise Invalid(
+            "parameter.invalid",
+            f"The parameter '{name}' has more than {VALUE_LENGTH:,} characters or a NUL; what is so long "
+            "belongs into the script or a dataset.",
+            {"field": f"parameters.{name}"},
+        )
+    return given
+
+
+def _check_names(
+    given: Mapping[Any, Any], pattern: re.Pattern[str], what: str, field_name: str, allowed: str
+) -> None:
+    """Names that can stand in a variable and in an argument, no two of them in the same variable."""
+    seen: dict[str, str] = {}
+    for name in given:
+        if not isinstance(name, str) or not pattern.fullmatch(name):
+            raise Invalid(
+                f"{'input' if what == 'channel' else what}.bad_name",
+                f"The name of a {what} has {allowed}, a letter first: '{str(name)[:60]}' does not.",
+                {"field": field_name},
+            )
+        variable = variable_part(name)
+        if variable in seen:
+            raise Invalid(
+                f"{'input' if what == 'channel' else what}.bad_name",
+                f"The {what}s '{seen[variable]}' and '{name}' would be the same variable ({variable}).",
+                {"field": field_name},
+            )
+        seen[variable] = name
