@@ -67,8 +67,8 @@ class RunQuerySet(TrashQuerySet):
 class Run(ProjectObject):
     """One training; the same id names it in MLflow (there as 32 hex digits: `hex`).
 
-    The state of a run with a job is the job's, never a copy. Only a stock client's run has a state of its
-    own, `client_state`. `parameters` are the validated ones of the algorithm, filled up by the training;
+    The state of a run with a job is the job's, never a copy. Only the runs of stock clients and the own ones of
+    studies have a state of their own, `client_state`. `parameters` are the validated ones of the algorithm, filled up by the training;
     `model` and `details` are what the training answered (see sandbox.train). Where the code is a file of
     somebody's own, `code_name` is its name and `code_digest` its SHA-256; `inputs` are then its channels, of
     which `dataset_version` is the one that it trains on.
@@ -117,6 +117,13 @@ class Run(ProjectObject):
             models.Index(fields=["project", "-created_at", "-id"], name="runs_by_project"),
             models.Index(fields=["experiment", "-created_at"], name="runs_by_experiment"),
             models.Index(fields=["dataset_version", "-created_at"], name="runs_by_dataset_version"),
+            # All that the search over everything compares: it reads the index and not the wide rows.
+            models.Index(
+                fields=["project", "-created_at", "-id"],
+                include=["name", "algorithm"],
+                condition=Q(deleted_at__isnull=True),
+                name="runs_to_search",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -154,8 +161,11 @@ class Run(ProjectObject):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether asking it to stop makes sense; a client's run is then only marked as killed."""
-        return self.job.state in CANCELLABLE if self.job is not None else not self.is_terminal
+        """Whether asking it to stop makes sense; a client's run is then only marked as killed, and a study's own
+        is stopped with the study."""
+        if self.job is not None:
+            return self.job.state in CANCELLABLE
+        return self.source != RunSource.STUDY and not self.is_terminal
 
     @property
     def dataset_label(self) -> str:

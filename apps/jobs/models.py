@@ -95,6 +95,8 @@ class Job(Identified):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["project", "-created_at", "-id"], name="jobs_by_project"),
             models.Index(fields=["subject_kind", "subject_id", "-created_at"], name="jobs_by_subject"),
+            # All that the search over everything compares: it reads the index and not the wide rows.
+            models.Index(fields=["project", "-created_at", "-id"], include=["title"], name="jobs_to_search"),
             models.Index(
                 fields=["queue", "-priority", "queued_at"],
                 name="jobs_waiting",
