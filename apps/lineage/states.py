@@ -9,6 +9,7 @@ class NodeKind(models.TextChoices):
     """What can stand in the graph, in the order in which a line is drawn."""
 
     DATASET_VERSION = "dataset_version", "Dataset version"
+    PIPELINE_RUN = "pipeline_run", "Pipeline run"
     STUDY = "study", "Study"
     RUN = "run", "Run"
     MODEL_VERSION = "model_version", "Model version"
@@ -27,4 +28,6 @@ class EdgeKind(models.TextChoices):
     SERVES = "serves", "serves"
     WATCHES = "watches", "watches"
     BASELINE_OF = "baseline_of", "baseline of"
+    READ_BY = "read_by", "read by"
+    MADE = "made", "made"
     CHILD_OF = "child_of", "child of"

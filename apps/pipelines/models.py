@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -42,13 +43,13 @@ class Pipeline(NamedProjectObject):
 class PipelineVersion(Stamped):
     """One immutable definition: what runs of it executed stays readable. Numbers count up from 1.
 
-    definition: {parameters, nodes, concurrency}, checked and without name and description, which are the
-    pipeline's own and may change. digest: of its canonical JSON.
+    source: {parameters, nodes, concurrency} as JSON text in the order it was written in, checked, without name and
+    description, which are the pipeline's own and may change. digest: equal for definitions that do the same.
     """
 
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
-    definition: models.JSONField[Any, Any] = models.JSONField()
+    source = models.TextField(default="{}")
     digest = models.CharField(max_length=64)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -63,12 +64,19 @@ class PipelineVersion(Stamped):
     def __str__(self) -> str:
         return f"{self.pipeline} version {self.number}"
 
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The definition as it was written, without name and description."""
+        found: dict[str, Any] = json.loads(self.source)
+        return found
+
 
 class PipelineRun(Stamped):
     """One execution of one version of a definition. The rows are the truth; the coordinator only advances them.
 
     parameters: every parameter with its value. via_job: the job whose token started it; what the nodes may do is
-    then limited as that job is. faults: how often in a row the coordinator stumbled over it (our bug).
+    then limited as that job is. ending: what a stopping run will be, `reason` why. faults: how often in a row the
+    coordinator stumbled over it (our bug).
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
@@ -85,6 +93,7 @@ class PipelineRun(Stamped):
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reruns"
     )
     state = models.CharField(max_length=10, choices=PipelineRunState, default=PipelineRunState.QUEUED)
+    ending = models.CharField(max_length=10, choices=PipelineRunState, blank=True, default="", editable=False)
     reason = models.TextField(blank=True, default="")
     faults = models.SmallIntegerField(default=0, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -134,8 +143,9 @@ class NodeRun(Stamped):
     """One node of a run. position: its place in the definition; layer: its distance from the start.
 
     inputs: the node's fields with every reference filled in, once it started. outputs: see the node's kind.
-    note: what it waits for while it runs. attempt: how often it was started. subject_*: the object it made or
-    works on, with the path of its page. reused_from: the node whose outputs it took over.
+    note: what it waits for while it runs, what it found when it succeeded. holds: false for a condition that did
+    not hold. attempt: how often it was started. subject_*: the object it made or works on, with the path of its
+    page. reused_from: the node whose outputs it took over.
     """
 
     pipeline_run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="nodes")
@@ -147,6 +157,7 @@ class NodeRun(Stamped):
     attempt = models.PositiveSmallIntegerField(default=0)
     inputs: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
     outputs: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    holds = models.BooleanField(default=True)
     reason = models.TextField(blank=True, default="")
     note = models.TextField(blank=True, default="")
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")

@@ -23,23 +23,31 @@ SMALL_FILES = ("MLmodel", "input_example.json", "serving_input_example.json")
 def model_files(
     version: ModelVersion, letter: str, only: tuple[str, ...] = ()
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """(inputs, names): local paths of the version's files by input name, and where each lies in its folder.
+    """files_below() of a version."""
+    return files_below(version.prefix, letter, only, label=version.label)
+
+
+def files_below(
+    prefix: str, letter: str, only: tuple[str, ...] = (), *, label: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(inputs, names) of a model's folder in the object store: local paths by input name, and where each lies in
+    its folder.
 
     Raises Invalid "registry.no_files" when nothing is left of it.
     """
     from adapters.storage import get_store
 
-    store, folder = get_store(), version.prefix.rstrip("/") + "/"
+    store, folder = get_store(), prefix.rstrip("/") + "/"
     inputs: dict[str, str] = {}
     names: dict[str, str] = {}
-    for index, key in enumerate(store.list(folder) if version.prefix else ()):
+    for index, key in enumerate(store.list(folder) if prefix else ()):
         relative = key.removeprefix(folder)
         if only and relative not in only:
             continue
         inputs[f"{letter}{index}"] = str(store.local(key))
         names[f"{letter}{index}"] = relative
     if "MLmodel" not in names.values():
-        raise Invalid("registry.no_files", f"The files of {version.label} are not there (any more).")
+        raise Invalid("registry.no_files", f"The files of {label} are not there (any more).")
     return inputs, names
 
 

@@ -21,6 +21,7 @@ ICONS: dict[str, str] = {
     "deployment": '<path d="M8 14V6.5"/><path d="M5.25 9 8 6.25 10.75 9"/><path d="M4.5 11.5a3.25 3.25 0 0 1-.6-6.44 4.25 4.25 0 0 1 8.2 0 3.25 3.25 0 0 1-.6 6.44"/>',
     "job": '<rect x="2" y="2.5" width="12" height="4" rx="1"/><rect x="2" y="9.5" width="12" height="4" rx="1"/><path d="M4.5 4.5h.01M4.5 11.5h.01"/>',
     "monitor": '<path d="M1.5 8.5h2.75L6.25 3l3.5 10 2-4.5h2.75"/>',
+    "pipeline": '<rect x="1.5" y="2" width="5" height="4" rx="1"/><rect x="9.5" y="10" width="5" height="4" rx="1"/><path d="M4 6v4.5A1.5 1.5 0 0 0 5.5 12h4"/>',
     "settings": '<path d="M2 4.5h7M12.5 4.5H14M2 11.5h1.5M7 11.5h7"/><circle cx="10.75" cy="4.5" r="1.75"/><circle cx="5.25" cy="11.5" r="1.75"/>',
     "team": '<circle cx="6" cy="5.25" r="2.5"/><path d="M1.5 13.5c0-2.5 2-4 4.5-4s4.5 1.5 4.5 4"/><path d="M10.5 3a2.4 2.4 0 0 1 0 4.5M12 9.9c1.5.5 2.5 1.8 2.5 3.6"/>',
     "user": '<circle cx="8" cy="5.25" r="2.75"/><path d="M2.75 14c0-2.75 2.25-4.5 5.25-4.5s5.25 1.75 5.25 4.5"/>',
@@ -97,6 +98,7 @@ KINDS: dict[str, str] = {
     "model_version": "model",
     "deployment": "deployment",
     "monitor": "monitor",
+    "pipeline_run": "pipeline",
     "job": "job",
 }
 

@@ -1,0 +1,1 @@
+"""Programs for the isolated child; they never import Django."""
