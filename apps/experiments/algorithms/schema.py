@@ -169,7 +169,8 @@ class Parameter:
 class Algorithm:
     """The manifest of one plug-in.
 
-    scales: the estimator wants features of mean 0 and deviation 1. probe: answers why the algorithm cannot
+    scales: the estimator wants features of mean 0 and deviation 1. iterations: what its steps are called where
+    build.fit_in_steps can report between them ("" where not). probe: answers why the algorithm cannot
     run on this machine (a sentence), or None; it must not import the library itself.
     """
 
@@ -179,6 +180,7 @@ class Algorithm:
     parameters: tuple[Parameter, ...]
     tasks: tuple[str, ...] = TASKS
     scales: bool = False
+    iterations: str = ""
     order: int = 50
     probe: Callable[[], str | None] = _always_here
 
