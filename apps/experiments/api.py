@@ -19,6 +19,10 @@ from apps.experiments.access import (
 )
 from apps.experiments.models import Experiment, Run
 from apps.experiments.presenting import experiment_json, run_json
+from apps.experiments.scripts.actions import start_script
+from apps.experiments.scripts.received import is_script, received_code
+from apps.experiments.scripts.spec import ScriptSpec, parse_script, read_json
+from apps.experiments.scripts.views import code_response
 from apps.experiments.spec import parse_spec
 from apps.jobs.api import LogSerializer, whole_number
 from apps.jobs.logs import read_log
@@ -99,11 +103,23 @@ class RunsView(ProjectAPIView):
         following = link_to(request, page.next) if page.next else None
         return Response({"results": [run_json(row) for row in page.rows], "next": following})
 
-    @extend_schema(operation_id="runs_create", request=schemas.RunCreate, responses={201: schemas.Run})
+    @extend_schema(
+        operation_id="runs_create",
+        request={"application/json": schemas.RunCreate, "multipart/form-data": schemas.ScriptCreate},
+        responses={201: schemas.Run},
+    )
     def post(self, request: Any, project: str) -> Response:
-        spec = parse_spec(request.data, actor=self.actor, project=self.project)
-        run = actions.start_run(actor=self.actor, project=self.project, spec=spec)
+        if is_script(request):
+            run = start_script(actor=self.actor, project=self.project, spec=self._script(request))
+        else:
+            spec = parse_spec(request.data, actor=self.actor, project=self.project)
+            run = actions.start_run(actor=self.actor, project=self.project, spec=spec)
         return _answer(run_json(queries.row_of(run), full=True), status=201)
+
+    def _script(self, request: Any) -> ScriptSpec:
+        source, filename = received_code(request)
+        body = read_json(request.data.get("spec"))
+        return parse_script(body, source=source, filename=filename, actor=self.actor, project=self.project)
 
 
 class RunView(ProjectAPIView):
@@ -205,6 +221,14 @@ class RunLogsView(ProjectAPIView):
             attempt=whole_number(request, "attempt", None),
         )
         return Response(LogSerializer(chunk).data)
+
+
+class RunCodeView(ProjectAPIView):
+    """The script of a run, where it has one of its own."""
+
+    @extend_schema(operation_id="runs_code", responses={(200, "text/x-python"): OpenApiTypes.BINARY})
+    def get(self, request: Any, project: str, run: str) -> HttpResponseBase:
+        return code_response(get_visible_run(self.actor, self.project, run))
 
 
 class RunArtifactsView(ProjectAPIView):
@@ -314,6 +338,7 @@ api_urlpatterns = [
     api_path(RUN, RunView.as_view(), name="run"),
     api_path(rf"{RUN}/(?P<verb>cancel|trash|restore)", RunVerbView.as_view(), name="run-verb"),
     api_path(rf"{RUN}/logs", RunLogsView.as_view(), name="run-logs"),
+    api_path(rf"{RUN}/code", RunCodeView.as_view(), name="run-code"),
     api_path(rf"{RUN}/metrics", RunMetricsView.as_view(), name="run-metrics"),
     api_path(rf"{RUN}/metrics/(?P<key>.+?)", RunMetricView.as_view(), name="run-metric"),
     api_path(rf"{RUN}/artifacts", RunArtifactsView.as_view(), name="run-artifacts"),

@@ -78,9 +78,11 @@ def compare(project: Project, run_ids: Sequence[str], *, differences_only: bool 
     series = assign_series(row.run.hex for row in rows)
     facts = [
         _line("dataset", "Dataset", [row.run.dataset_label for row in rows]),
-        _line("algorithm", "Algorithm", [row.run.algorithm for row in rows]),
+        _line("algorithm", "Algorithm", [row.run.algorithm or row.run.code_name for row in rows]),
         _line("state", "State", [row.run.state for row in rows]),
     ]
+    if any(row.run.code_digest for row in rows):
+        facts.insert(2, _line("code", "Code", [row.run.code_digest[:12] or ABSENT for row in rows]))
     splits = [split_parameters(row) for row in rows]
     merged = [{**settings, **parameters} for settings, parameters in splits]
     names = list(dict.fromkeys(name for values in merged for name in values))

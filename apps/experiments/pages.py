@@ -15,7 +15,7 @@ from apps.accounts.trash import name_trashers
 from apps.experiments import artifacts, charts
 from apps.experiments.compare import Comparison, compare, comparison_charts
 from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
-from apps.experiments.models import Experiment, Run
+from apps.experiments.models import Experiment, Run, RunInput
 from apps.experiments.queries import (
     ExperimentSummary,
     RunRow,
@@ -25,15 +25,16 @@ from apps.experiments.queries import (
     row_of,
     split_parameters,
 )
+from apps.experiments.scripts.page import CodeTab, code_tab, frames_of
 from apps.experiments.state_filter import STATES
-from apps.experiments.states import NOT_CHOSEN, RunSource
+from apps.experiments.states import NOT_CHOSEN
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
 from foundation.errors import AtelierError
 from foundation.ui.listing import Listing, url_with
 from foundation.ui.series import series_colour, series_index
 
-TABS = ("overview", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
+TABS = ("overview", "code", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
 LIVE_TABS = frozenset({"overview", "curves"})
 #: So many metrics fit beside the other columns at 1280 px; the list of all runs also names the experiment.
 METRIC_COLUMNS_AT_MOST = 4
@@ -269,6 +270,9 @@ class RunView:
     poll_url: str = ""
     actions_url: str = ""
     load_code: str = ""
+    code: CodeTab | None = None
+    channels: list[RunInput] = field(default_factory=list)
+    frames: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -342,11 +346,18 @@ def _metrics(row: RunRow) -> list[tuple[str, str, float]]:
 
 
 def _overview(request: HttpRequest, row: RunRow) -> dict[str, Any]:
-    found = {"children": list(row.run.children.alive().order_by("created_at")[:50])}
+    found: dict[str, Any] = {"children": list(row.run.children.alive().order_by("created_at")[:50])}
+    if row.run.code_digest:
+        found["channels"] = list(row.run.inputs.select_related("dataset_version__dataset__project"))
+        found["frames"] = frames_of(row.run)
     if row.run.is_terminal and row.run.details.get("figures"):
         shown = artifacts.figures_of(row.run)[:1]
         found["charts"] = [("overview-figure", name, figure) for name, figure in shown]
     return found
+
+
+def _code(request: HttpRequest, row: RunRow) -> dict[str, Any]:
+    return {"code": code_tab(row.run)}
 
 
 def _curves(request: HttpRequest, row: RunRow) -> dict[str, Any]:
@@ -391,7 +402,8 @@ def _model(request: HttpRequest, row: RunRow) -> dict[str, Any]:
     if not model:
         return {}
     tracking = request.build_absolute_uri(f"/p/{row.run.project.slug}/mlflow")
-    return {"load_code": load_code(model, tracking, own=row.run.source == RunSource.ATELIER)}
+    sklearn = "sklearn" in model.get("flavors", ()) or bool(row.run.algorithm)
+    return {"load_code": load_code(model, tracking, own=sklearn)}
 
 
 def load_code(model: dict[str, Any], tracking: str, *, own: bool) -> str:
@@ -415,6 +427,7 @@ def _lineage(request: HttpRequest, row: RunRow) -> dict[str, Any]:
 
 _TAB_READERS = {
     "overview": _overview,
+    "code": _code,
     "curves": _curves,
     "figures": _figures,
     "artifacts": _artifacts,

@@ -25,6 +25,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
         "target": run.target or None,
         "task": run.task or None,
         "algorithm": run.algorithm or None,
+        "code": {"name": run.code_name, "sha256": run.code_digest} if run.code_digest else None,
         "parameters": dict(row.parameters),
         "features": run.features,
         "seed": run.seed,
@@ -52,6 +53,12 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
             "inputs": [{"name": i.name, "digest": i.digest, "context": i.context} for i in row.data.inputs]
             if row.data
             else [],
+            "channels": {
+                one.channel: {"dataset": one.dataset_version.label, "format": one.format}
+                for one in run.inputs.select_related("dataset_version__dataset")
+            }
+            if run.code_digest
+            else {},
         }
     return found
 

@@ -144,7 +144,11 @@ def _row(run: Run, data: RunData | None) -> RunRow:
     return RunRow(
         run=run,
         metrics=data.metrics,
-        parameters=run.parameters if own else data.params,
+        parameters={**data.params, **run.parameters}
+        if run.code_digest
+        else run.parameters
+        if own
+        else data.params,
         tags=tags,
         data=data,
     )
@@ -240,6 +244,8 @@ def split_parameters(row: RunRow) -> tuple[dict[str, Any], dict[str, Any]]:
     run = row.run
     if run.source == RunSource.CLIENT:
         return {}, logged
+    if run.code_digest:
+        return {}, {**logged, **dict(sorted(run.parameters.items()))}
     settings: dict[str, Any] = {
         "target": run.target,
         "task": run.task or "decided from the data",

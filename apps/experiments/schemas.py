@@ -66,6 +66,16 @@ class RunCreate(serializers.Serializer[Any]):
     timeout = serializers.IntegerField(required=False, help_text="Seconds")
 
 
+class ScriptCreate(serializers.Serializer[Any]):
+    """A run of a script of one's own, as a form."""
+
+    spec = serializers.CharField(
+        help_text='JSON: {"experiment"?, "entry_point"?, "inputs": {channel: "name@2" or {"dataset", "format"}}, '
+        '"parameters"?, "timeout"? (seconds), "name"?, "description"?, "tags"?}'
+    )
+    code = serializers.FileField(help_text="One Python file, UTF-8, 1 MB at most")
+
+
 class RunChange(serializers.Serializer[Any]):
     """What can be changed of a run; a tag of null is removed."""
 
@@ -94,6 +104,7 @@ class Run(serializers.Serializer[Any]):
     target = serializers.CharField(allow_null=True)
     task = serializers.CharField(allow_null=True)
     algorithm = serializers.CharField(allow_null=True)
+    code = serializers.DictField(allow_null=True, help_text="name and sha256 of a script of one's own")
     parameters = serializers.DictField()
     features = serializers.ListField(child=serializers.CharField(), allow_null=True)
     seed = serializers.IntegerField(allow_null=True)

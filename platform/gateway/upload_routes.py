@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 API = r"/api/v1/projects/(?P<project>[^/]+)"
 PAGE = r"/p/(?P<project>[^/]+)"
+MEGABYTE = 1024**2
 GIGABYTE = 1024**3
 
 
@@ -53,4 +54,12 @@ ROUTES: tuple[UploadRoute, ...] = (
     _page("datasets/[^/]+/versions/new"),
     _api("deployments/[^/]+/events"),
     _page("deployments/[^/]+/events"),
+    UploadRoute(re.compile(f"{API}/runs/?"), limit=MEGABYTE, file_field="code"),
+    UploadRoute(
+        re.compile(f"{PAGE}/experiments/new/script/?"),
+        page=True,
+        limit=MEGABYTE,
+        file_field="code",
+        optional=True,
+    ),
 )

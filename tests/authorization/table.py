@@ -30,6 +30,18 @@ SIGNED_IN = {
     "projects/new",
     "account",
     "account/password",
+    "account/inbox",
+    "account/inbox/mark",
+    "account/inbox/{notification}",
+    "account/notifications",
+    "account/notifications/test",
+    "api/v1/me/notifications",
+    "api/v1/me/notifications/read",
+    "api/v1/me/notifications/unread",
+    "api/v1/me/notifications/settings",
+    "api/v1/search",
+    "search",
+    "now",
     "account/tokens/{token}/revoke",
     "teams/new",
 }
@@ -73,6 +85,7 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/runs/{{run}}/trash": {"POST": _C},
     f"{_P}/runs/{{run}}/restore": {"POST": _C},
     f"{_P}/runs/{{run}}/logs": {"GET": _V},
+    f"{_P}/runs/{{run}}/code": {"GET": _V},
     f"{_P}/runs/{{run}}/metrics": {"GET": _V},
     f"{_P}/runs/{{run}}/metrics/{{key}}": {"GET": _V},
     f"{_P}/runs/{{run}}/artifacts": {"GET": _V},
@@ -116,10 +129,27 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}": {"GET": _V},
     "p/{project}/live": {"GET": _V},
     "p/{project}/running": {"GET": _V},
+    "p/{project}/jobs/{job}/watch": {"POST": _V},
+    "p/{project}/first-steps": {"POST": _V},
+    "p/{project}/activity": {"GET": _V},
     "p/{project}/settings": {"GET": _V, "POST": _M},
     "p/{project}/settings/trash": {"POST": _O},
     "teams/{team}": {"GET": _V, "POST": _O},
     "teams/{team}/members/remove": {"POST": _O},
+    "p/{project}/studies/": {"GET": _V},
+    "p/{project}/studies/new": {"GET": _V, "POST": _C},
+    "p/{project}/studies/new/target": {"GET": _V},
+    "p/{project}/studies/new/space": {"GET": _V},
+    "p/{project}/studies/new/plan": {"GET": _V},
+    "p/{project}/studies/{name}/": {"GET": _V},
+    "p/{project}/studies/{name}/parallel": {"GET": _V},
+    "p/{project}/studies/{name}/trials": {"GET": _V},
+    "p/{project}/studies/{name}/settings": {"GET": _V},
+    "p/{project}/studies/{name}/edit": {"GET": _V, "POST": _C},
+    **{
+        f"p/{{project}}/studies/{{name}}/{verb}": {"POST": _C}
+        for verb in ("stop", "resume", "train", "trash", "restore")
+    },
     "p/{project}/monitors/": {"GET": _V},
     "p/{project}/monitors/new": {"GET": _V, "POST": _C},
     "p/{project}/monitors/{name}": {"GET": _V},
@@ -196,6 +226,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/experiments/": {"GET": _V},
     "p/{project}/experiments/create": {"GET": _V, "POST": _C},
     "p/{project}/experiments/new": {"GET": _V, "POST": _C},
+    "p/{project}/experiments/new/script": {"GET": _V, "POST": _C},
     "p/{project}/experiments/new/target": {"GET": _V},
     "p/{project}/experiments/new/parameters": {"GET": _V},
     "p/{project}/experiments/compare": {"GET": _V},
@@ -203,6 +234,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/experiments/runs/bulk": {"POST": _C},
     "p/{project}/experiments/runs/{run}/": {"GET": _V},
     "p/{project}/experiments/runs/{run}/download": {"GET": _V},
+    "p/{project}/experiments/runs/{run}/code/download": {"GET": _V},
     "p/{project}/experiments/runs/{run}/edit": {"GET": _V, "POST": _C},
     **{
         f"p/{{project}}/experiments/runs/{{run}}/{verb}": {"POST": _C}
@@ -210,7 +242,7 @@ PAGES: dict[str, dict[str, str]] = {
     },
     **{
         f"p/{{project}}/experiments/runs/{{run}}/{tab}": {"GET": _V}
-        for tab in ("curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
+        for tab in ("code", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
     },
     "p/{project}/experiments/{experiment}/": {"GET": _V},
     "p/{project}/experiments/{experiment}/edit": {"GET": _V, "POST": _C},

@@ -10,7 +10,7 @@ from adapters.tracking import get_tracking
 from apps.accounts.access import SYSTEM
 from apps.experiments.models import Run
 from apps.experiments.scripts.actions import SCRIPT, code_key
-from apps.experiments.scripts.spec import check_allowed
+from apps.experiments.scripts.spec import DISK_BYTES, check_allowed
 from apps.experiments.states import InputFormat
 from apps.experiments.tasks import Train, client_environment
 from apps.jobs.handlers import handles
@@ -18,8 +18,6 @@ from apps.jobs.models import Job
 from apps.jobs.states import JobState
 from foundation.tasks import SandboxPlan
 
-#: What a script may write, beside its inputs.
-DISK_BYTES = 2 * 1000**3
 #: CSV is so much larger than Parquet at most that a channel is not refused for it.
 CSV_GROWTH = 20
 

@@ -25,6 +25,8 @@ FIELDS = (
     "experiment", "entry_point", "inputs", "parameters", "timeout", "name", "description", "tags"
 )  # fmt: skip
 DEFAULT_TIMEOUT = 3600
+#: What a script may write, beside its inputs.
+DISK_BYTES = 2 * 1000**3
 CHANNELS_AT_MOST = 20
 PARAMETERS_AT_MOST = 100
 VALUE_LENGTH = 2500

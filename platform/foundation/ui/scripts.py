@@ -14,6 +14,7 @@ STYLESHEETS = (
     "css/tables.css",
     "css/forms.css",
     "css/charts.css",
+    "css/code.css",
 )
 MODULES = (
     "charts",
@@ -21,9 +22,11 @@ MODULES = (
     "dialogs",
     "forms",
     "keyboard",
+    "lines",
     "logs",
     "morph",
     "poll",
+    "search",
     "tables",
     "theme",
     "times",

@@ -1,0 +1,371 @@
+"""The page of a new script's run and the Code tab: what is filled in, what was entered, what was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, QueryDict
+from django.utils.safestring import SafeString
+
+from apps.accounts.access import Actor
+from apps.accounts.models import Project
+from apps.datasets.models import DatasetVersion
+from apps.experiments.access import get_visible_run
+from apps.experiments.forms import likely_target
+from apps.experiments.models import Experiment, Run
+from apps.experiments.new_run import ready_versions
+from apps.experiments.scripts.actions import code_of, start_script
+from apps.experiments.scripts.checking import DEFAULT_NAME
+from apps.experiments.scripts.highlight import highlighted
+from apps.experiments.scripts.received import received_code
+from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, DISK_BYTES, parse_script
+from apps.experiments.states import InputFormat
+from apps.jobs.models import JobEvent
+from foundation.errors import AtelierError, Invalid, NotFound
+from gateway.uploads import PROBLEMS
+
+EXAMPLE = Path(__file__).with_name("example.py")
+EXAMPLE_NAME = "train.py"
+ROWS = 2
+ISOLATION = (
+    "Isolation tier 0: a process of its own with a cleaned environment, a token of this run that dies with it, and "
+    f"limits of time, memory, processes and {DISK_BYTES / 1e9:.0f} GB of files. It runs under the studio's own "
+    "account: it can read whatever that account can read, other projects' files and the studio's secrets included, "
+    "and it can reach the network."
+)
+
+
+@dataclass
+class Row:
+    """A line of the parameters (name, value) or of the channels (name, dataset version, format)."""
+
+    name: str = ""
+    value: str = ""
+    format: str = InputFormat.PARQUET
+    error: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was entered: the line does not count."""
+        return not self.name and not self.value
+
+
+class ScriptForm(forms.Form):
+    """Everything but the rows."""
+
+    use_required_attribute = False
+    wide = ("source",)
+    units = {"minutes": "minutes"}
+
+    source = forms.CharField(
+        label="Code",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(
+            attrs={
+                "rows": 24, "class": "code editor", "spellcheck": "false", "autocapitalize": "none",
+                "autocomplete": "off", "data-editor": "", "wrap": "off",
+            }
+        ),
+        help_text="Runs from its first line, as `python train.py` would. Tab indents; Esc and then Tab leaves.",
+    )  # fmt: skip
+    code = forms.FileField(
+        label="Or a file",
+        required=False,
+        widget=forms.FileInput(attrs={"accept": ".py,text/x-python", "data-fills": "id_source"}),
+        help_text="One .py file of 1 MB at most; it takes the place of the code above.",
+    )
+    entry_point = forms.CharField(
+        label="File name",
+        required=False,
+        max_length=200,
+        help_text="What the script is called, such as train.py.",
+    )
+    minutes = forms.CharField(
+        label="Time limit",
+        required=False,
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+        help_text="The script is stopped after it. At most 10,080 (a week).",
+    )
+    experiment = forms.CharField(
+        label="Experiment",
+        required=False,
+        max_length=256,
+        widget=forms.TextInput(attrs={"list": "experiments", "autocomplete": "off"}),
+        help_text="Runs to be compared belong together. A new name makes a new experiment.",
+    )
+    name = forms.CharField(
+        label="Name", required=False, max_length=63, help_text="Left empty, the run gets one."
+    )
+    description = forms.CharField(
+        label="Description", required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+@dataclass
+class NewScript:
+    """The form with its rows. From the POST, else from the run named by ?from=, else a working example."""
+
+    project: Project
+    actor: Actor
+    form: ScriptForm
+    parameters: list[Row]
+    channels: list[Row]
+    versions: list[str]
+    experiments: list[str]
+    origin: Run | None = None
+    problem: AtelierError | None = None
+    sentence: str = ""
+    formats: list[tuple[str, str]] = field(default_factory=lambda: list(InputFormat.choices))
+
+    @property
+    def isolation(self) -> str:
+        """What keeps a script in, and what does not, in words."""
+        return ISOLATION
+
+    @property
+    def errors_of_rows(self) -> bool:
+        """Whether something is wrong in the parameters or the channels."""
+        return any(row.error for row in (*self.parameters, *self.channels))
+
+    @classmethod
+    def build(cls, request: HttpRequest, project: Project) -> NewScript:
+        """From the request; an unknown ?from= is an error like any other unknown run."""
+        actor: Actor = request.actor  # type: ignore[attr-defined]
+        entered = request.POST if request.method == "POST" else None
+        versions = ready_versions(project)
+        origin = get_visible_run(actor, project, key) if (key := request.GET.get("from")) else None
+        if entered is not None:
+            initial: dict[str, Any] = {}
+            parameters, channels = _entered(entered)
+        elif origin is not None and origin.code_digest:
+            initial, parameters, channels = _of_run(origin)
+        else:
+            initial, parameters, channels = _example(project, versions, request.GET.get("dataset", ""))
+        if entered is None and (experiment := request.GET.get("experiment")):
+            initial["experiment"] = experiment
+        known = [row.value for row in channels if row.value and row.value not in versions]
+        return cls(
+            project=project,
+            actor=actor,
+            form=ScriptForm(entered, initial=initial),
+            parameters=_padded(parameters),
+            channels=_padded(channels),
+            versions=[*versions, *known],
+            experiments=list(
+                Experiment.objects.alive()
+                .filter(project=project)
+                .order_by("name")
+                .values_list("name", flat=True)[:200]
+            ),
+            origin=origin,
+            sentence=PROBLEMS.get(request.GET.get("problem", ""), ""),
+        )
+
+    def start(self, request: HttpRequest) -> Run | None:
+        """Start the run, or keep what was wrong for the page, at its field where there is one."""
+        try:
+            source, filename = received_code(request)
+            if source is None:
+                text = request.POST.get("source", "").replace("\r\n", "\n")
+                source = text.encode("utf-8", "surrogatepass") if text.strip() else b""
+            spec = parse_script(
+                self._body(request.POST, filename),
+                source=source,
+                filename=filename,
+                actor=self.actor,
+                project=self.project,
+            )
+            return start_script(actor=self.actor, project=self.project, spec=spec)
+        except AtelierError as error:
+            self.problem = error
+            self._place(error)
+            return None
+
+    def _body(self, entered: QueryDict, filename: str) -> dict[str, Any]:
+        inputs: dict[str, Any] = {}
+        for row in self.channels:
+            if row.is_empty:
+                continue
+            if row.name in inputs:
+                row.error = f"There are two channels '{row.name}'."
+                raise Invalid("input.bad_name", row.error, {"field": "inputs"})
+            inputs[row.name] = {"dataset": row.value, "format": row.format}
+        parameters: dict[str, Any] = {}
+        for row in self.parameters:
+            if row.is_empty:
+                continue
+            if row.name in parameters:
+                row.error = f"There are two parameters '{row.name}'."
+                raise Invalid("parameter.bad_name", row.error, {"field": "parameters"})
+            parameters[row.name] = typed(row.value)
+        chosen = entered.get("entry_point", "").strip()
+        # A chosen file brings its own name, unless somebody has given another than the page's.
+        own = filename and chosen in ("", EXAMPLE_NAME, DEFAULT_NAME)
+        return {
+            "entry_point": "" if own else chosen,
+            "inputs": inputs,
+            "parameters": parameters,
+            "timeout": _seconds(entered.get("minutes", "")),
+            **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
+        }
+
+    def _place(self, error: AtelierError) -> None:
+        """Say it beside the field that it is about."""
+        name = str(error.detail.get("field", ""))
+        self.form.is_valid()
+        self.form.errors.clear()
+        kind, _, key = name.partition(".")
+        rows = {"parameters": self.parameters, "inputs": self.channels}.get(kind, [])
+        at = next((row for row in rows if key and row.name == key), None) or next(
+            (row for row in rows if row.name and f"'{row.name}'" in error.message), None
+        )
+        if error.code.startswith("dataset.") and at is None:
+            at = next((row for row in self.channels if not row.is_empty and row.value in error.message), None)
+        aliases = {"code": "source", "timeout": "minutes"}
+        if at is not None:
+            at.error = error.message
+        elif aliases.get(name, name) in self.form.fields:
+            self.form.add_error(aliases.get(name, name), error.message)
+        elif not self.errors_of_rows:
+            self.form.add_error(None, error.message)
+
+
+def typed(text: str) -> Any:
+    """What was typed as a number, true or false where that keeps its text; else as it stands."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text:
+            return value
+    return text
+
+
+def _seconds(minutes: str) -> Any:
+    """Seconds; what is no number is passed on, for the sentence about the field."""
+    text = minutes.strip().replace(",", "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 10_080:
+        raise Invalid(
+            "run.out_of_range",
+            "The time limit is a number of minutes, more than 0 and at most 10,080.",
+            {"field": "timeout"},
+        )
+    return max(1, round(value * 60))
+
+
+def _entered(entered: QueryDict) -> tuple[list[Row], list[Row]]:
+    pairs = zip(entered.getlist("param_name"), entered.getlist("param_value"), strict=False)
+    lines = zip(
+        entered.getlist("channel_name"),
+        entered.getlist("channel_dataset"),
+        entered.getlist("channel_format"),
+        strict=False,
+    )
+    return (
+        [Row(name.strip(), value) for name, value in pairs][:200],
+        [Row(name.strip(), value, kind) for name, value, kind in lines][:100],
+    )
+
+
+def _of_run(run: Run) -> tuple[dict[str, Any], list[Row], list[Row]]:
+    """What "run again with changes" fills in: everything but the name."""
+    try:
+        source = code_of(run).decode("utf-8-sig", "replace")
+    except NotFound:
+        source = ""
+    seconds = (run.job.timeout_seconds if run.job else None) or DEFAULT_TIMEOUT
+    initial = {
+        "source": source,
+        "entry_point": run.code_name,
+        "minutes": f"{seconds / 60:g}",
+        "experiment": run.experiment.name,
+        "description": run.description,
+    }
+    inputs = run.inputs.select_related("dataset_version__dataset")
+    return (
+        initial,
+        [Row(name, _shown(value)) for name, value in sorted(run.parameters.items())],
+        [Row(one.channel, one.dataset_version.label, one.format) for one in inputs],
+    )
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _example(
+    project: Project, versions: list[str], wanted: str
+) -> tuple[dict[str, Any], list[Row], list[Row]]:
+    """The example with the newest dataset (or the one of the URL) and its likely target."""
+    initial = {
+        "source": EXAMPLE.read_text(encoding="utf-8"),
+        "entry_point": EXAMPLE_NAME,
+        "minutes": f"{DEFAULT_TIMEOUT / 60:g}",
+        "experiment": "Default",
+    }
+    label = next(
+        (v for v in versions if wanted in (v, v.rpartition("@")[0])), versions[0] if versions else ""
+    )
+    version = _version(project, label)
+    target = likely_target(version) if version else ""
+    parameters = [Row("target", target), Row("learning-rate", "0.1"), Row("rounds", "100")]
+    return initial, parameters, [Row("train", label)]
+
+
+def _version(project: Project, label: str) -> DatasetVersion | None:
+    name, _, number = label.rpartition("@")
+    found = DatasetVersion.objects.alive().filter(
+        project=project, dataset__name=name, dataset__deleted_at=None
+    )
+    version: DatasetVersion | None = found.filter(number=int(number)).first() if number.isdigit() else None
+    return version
+
+
+def _padded(rows: list[Row]) -> list[Row]:
+    """Some empty lines behind, for browsers without JavaScript."""
+    kept = [row for row in rows if not row.is_empty]
+    return [*kept, *(Row() for _ in range(max(1, ROWS - len(kept))))]
+
+
+@dataclass(frozen=True)
+class CodeTab:
+    """The script of a run, as its tab shows it."""
+
+    name: str
+    digest: str
+    text: str
+    lines: list[SafeString]
+    size: int
+
+
+def code_tab(run: Run) -> CodeTab | None:
+    """The code of a run; None when it has none of its own."""
+    try:
+        data = code_of(run)
+    except NotFound:
+        return None
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return CodeTab(run.code_name, run.code_digest, text, highlighted(text), len(data))
+
+
+def frames_of(run: Run) -> list[dict[str, Any]]:
+    """The lines of the script on the way to the error that ended it; [] when there was none."""
+    job = run.job
+    if job is None or not run.code_digest or job.error_code != "script.failed":
+        return []
+    event = JobEvent.objects.filter(job_id=job.pk, kind=job.state).order_by("-at", "-id").first()
+    frames = (event.detail if event else {}).get("frames", [])
+    return [frame for frame in frames if isinstance(frame, dict)] if isinstance(frames, list) else []
