@@ -33,10 +33,12 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. start: to the first golden answer; health_every and health_timeout: of the watch; failures:
-    checks in a row that may fail before a living process counts as hung; grace: of a stop."""
+    """Seconds. start: to the first golden answer; loading_every: between looks until then; health_every and
+    health_timeout: of the watch; failures: checks in a row that may fail before a living process counts as hung;
+    grace: of a stop."""
 
     start: float = 120.0
+    loading_every: float = 0.25
     health_every: float = 2.0
     health_timeout: float = 10.0
     failures: int = 3
@@ -120,7 +122,8 @@ class Slot:
             health, self._check = self._check.result(), None
             self._judge(health)
             return
-        every = 0.25 if self.phase is Phase.LOADING else self.timing.health_every
+        loading = self.phase is Phase.LOADING
+        every = self.timing.loading_every if loading else self.timing.health_every
         if self.clock() - self._last_check >= every:
             self._last_check = self.clock()
             process, timeout = self.process, self.timing.health_timeout

@@ -1,4 +1,7 @@
-"""In a real browser: the live part, the try-it form with and without JavaScript, both themes, both widths."""
+"""In a real browser: the try-it form with and without JavaScript, and the question before a stop.
+
+tests/tour looks at all pages of deployments, in both themes and at both widths.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from apps.deployments.inferences import list_inferences
 from apps.deployments.models import Deployment
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -49,52 +51,10 @@ def look(browser: Any, live_server: Any, studio: Any) -> Iterator[Any]:
     assert not problems, problems
 
 
-def violations(page: Any) -> list[str]:
-    """axe's violations as readable lines."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {node['target']} {node['failureSummary']}" for v in found for node in v["nodes"]]
-
-
 def shoot(page: Any, name: str) -> None:
     """Keep a picture when SCREENSHOTS names a folder: for people who want to look."""
     if SHOTS:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
-
-
-@pytest.mark.parametrize(("width", "theme"), [(1280, "dark")])  # tests/tour walks all pages in both
-def test_pages_fit_the_screen_and_axe_finds_nothing(
-    studio: Any,
-    deployment: Deployment,
-    model: Any,
-    source: Any,
-    spool: Path,
-    look: Any,
-    width: int,
-    theme: str,
-) -> None:
-    client = studio.client(studio.owner)
-    for age in range(12):
-        client.post(studio.url("/churn/try"), {"c0": str(30 + age), "c1": "2.5", "c2": "France"})
-    inference = list_inferences(deployment).items[0].id
-    for name, path in {
-        "list": "/",
-        "new": "/new?model=churn/1",
-        "overview": "/churn",
-        "try": "/churn/try",
-        "inferences": "/churn/inferences",
-        "inference": f"/churn/inferences/{inference}",
-        "feedback": "/churn/feedback",
-        "logs": "/churn/logs",
-        "edit": "/churn/edit",
-    }.items():
-        page = look(studio.url(path), width=width, theme=theme)
-        page.wait_for_load_state("networkidle")
-        shoot(page, f"{name}-{width}-{theme}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        assert violations(page) == [], name
-        page.context.close()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

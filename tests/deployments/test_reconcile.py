@@ -64,7 +64,9 @@ class Loop:
             pool=pool,
             places=self.places,
             fetch=lambda revision, target: None,
-            timing=Timing(start=5, health_every=0.01, health_timeout=1, failures=2, grace=1),
+            timing=Timing(
+                start=5, loading_every=0.01, health_every=0.01, health_timeout=1, failures=2, grace=1
+            ),
             drain_seconds=0.05,
         )
 
@@ -104,7 +106,7 @@ def test_a_built_revision_is_started_checked_and_routed_to(deployment: Deploymen
 
 
 def test_a_revision_that_fails_its_golden_rows_is_never_routed_to(deployment: Deployment, loop: Loop) -> None:
-    loop.reconciler.timing = Timing(start=0.05, health_every=0.01, failures=2, grace=1)
+    loop.reconciler.timing = Timing(start=0.05, loading_every=0.01, health_every=0.01, failures=2, grace=1)
     revision = add_revision(deployment, 1)
     loop.server.healthy = False
     loop.until(lambda: state_of(deployment) == DeploymentState.FAILED)
@@ -158,7 +160,7 @@ def test_any_number_of_failed_versions_leaves_the_old_one_answering(
 def test_a_failed_revision_that_is_started_again_has_all_its_tries(
     deployment: Deployment, loop: Loop
 ) -> None:
-    loop.reconciler.timing = Timing(start=0.05, health_every=0.01, failures=2, grace=1)
+    loop.reconciler.timing = Timing(start=0.05, loading_every=0.01, health_every=0.01, failures=2, grace=1)
     revision = add_revision(deployment, 1)
     loop.server.healthy = False
     loop.until(lambda: state_of(deployment) == DeploymentState.FAILED)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from django.urls import Resolver404, resolve
 
+from tests.support.axe import OF_COLOUR, violations
 from tests.support.studio import Studio
 
 if TYPE_CHECKING:
@@ -38,14 +38,12 @@ REACHED = {
     "experiments:run-tab logs", "experiments:run-tab model", "experiments:run-tab environment",
     "experiments:run-tab lineage", "registry:list", "registry:model", "registry:version", "registry:register",
     "deployments:list", "deployments:new", "deployments:detail", "deployments:try", "deployments:inferences",
-    "deployments:inference", "deployments:feedback", "deployments:logs", "monitoring:list", "monitoring:new",
+    "deployments:inference", "deployments:feedback", "deployments:logs", "deployments:edit", "monitoring:list", "monitoring:new",
     "monitoring:detail", "monitoring:alerts", "monitoring:reports", "monitoring:report", "monitoring:settings",
     "jobs:list", "jobs:detail",
 }  # fmt: skip
 LINKS = """[...document.querySelectorAll('a[href]:not([download])')]
     .map((a) => new URL(a.getAttribute('href'), location).href)"""
-#: two frames, after which a change of theme has been painted
-PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 LOADED = "performance.getEntriesByType('resource').map((entry) => [entry.name, entry.decodedBodySize])"
 OPENERS = "[...new Set([...document.querySelectorAll('main [data-dialog]')].map((b) => b.dataset.dialog))]"
 #: menus and folds are looked at open
@@ -61,18 +59,12 @@ def kind_of(address: str) -> str:
     return f"{found.view_name} {found.kwargs.get('tab', '')}".strip()
 
 
-def violations(page: Page, axe: Any, where: str, part: str | None = None) -> list[str]:
-    """What axe finds in the page, or in a part of it, as it stands now."""
-    page.evaluate(PAINTED)
-    found = axe.run(page, part, {"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{where}: {violation['id']} {node['target']}" for violation in found for node in violation["nodes"]
-    ]
+def look_at(page: Page, address: str, dialogs: set[str]) -> list[str]:
+    """What a page breaks of what every page promises; each dialog is opened where it is met first.
 
-
-def look_at(page: Page, axe: Any, address: str, theme: str, dialogs: set[str]) -> list[str]:
-    """What a page breaks of what every page promises; each dialog is opened where it is met first."""
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    All rules are held against the light theme, those of colour also against the dark one.
+    """
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size({"width": 1280, "height": 900})
     answer = page.goto(address)
     assert answer is not None
@@ -84,7 +76,7 @@ def look_at(page: Page, axe: Any, address: str, theme: str, dialogs: set[str]) -
     if not page.title():
         found.append(f"{address}: no title")
     page.evaluate(UNFOLD)
-    found += violations(page, axe, f"{address} in {theme}")
+    found += [f"{address}: {one}" for one in violations(page)]
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
         if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
@@ -98,25 +90,24 @@ def look_at(page: Page, axe: Any, address: str, theme: str, dialogs: set[str]) -
     for dialog in set(page.evaluate(OPENERS)) - dialogs:
         dialogs.add(dialog)
         page.evaluate(f"document.querySelector('main [data-dialog={dialog}]').click()")
-        found += violations(page, axe, f"{address} with the dialog {dialog}", f"#{dialog}")
+        found += [f"{address} with its dialog: {one}" for one in violations(page, f"#{dialog}")]
         page.keyboard.press("Escape")
-    return found
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    return [*found, *(f"{address} in the dark: {one}" for one in violations(page, rules=OF_COLOUR))]
 
 
 @pytest.mark.engine
 @pytest.mark.browser
 @pytest.mark.timeout(900)
 def test_every_kind_of_page_keeps_its_promises(studio: Studio, admin_page: Page) -> None:
-    """Pages take turns with the themes; /patterns, in both, has shown every component (tests/ui)."""
-    from axe_playwright_python.sync_playwright import Axe
-
+    """A page type that a page links to is looked at without being named here, in both themes and at both widths."""
     studio.manage("tour", timeout=600)  # what is there is found
-    axe, found = Axe(), []
-    themes = cycle(("light", "dark"))
+    found: list[str] = []
     dialogs: set[str] = set()
     kinds: set[str] = set()
     for address in ALSO:
-        found += look_at(admin_page, axe, address, next(themes), dialogs)
+        found += look_at(admin_page, address, dialogs)
     waiting = deque([A_RUN_OF_OURS, "/", "/p/tour/"])
     while waiting:
         address = waiting.popleft()
@@ -124,7 +115,7 @@ def test_every_kind_of_page_keeps_its_promises(studio: Studio, admin_page: Page)
         if not kind or kind in kinds or address.startswith(ELSEWHERE) or kind.rpartition(":")[2] in FILES:
             continue
         kinds.add(kind)
-        found += look_at(admin_page, axe, address, next(themes), dialogs)
+        found += look_at(admin_page, address, dialogs)
         for link in admin_page.evaluate(LINKS):
             if link.startswith(studio.url):
                 waiting.append(link.removeprefix(studio.url).partition("#")[0])
