@@ -223,6 +223,13 @@ class Algorithm:
         chosen = {name: parameters.get(name, p.default) for name, p in mine.items()}
         return self._module().build(task, chosen, seed)
 
+    def fit_in_steps(
+        self, estimator: Any, features: Any, target: Any, tell: Callable[[int, Any], None]
+    ) -> None:
+        """Fit as estimator.fit(features, target) does, and call tell(step, model) on the way, where the model
+        can predict. Only for algorithms with `iterations`."""
+        self._module().fit_in_steps(estimator, features, target, tell)
+
     def curves(
         self, estimator: Any, features: Any, target: Any, task: str
     ) -> dict[str, list[tuple[int, float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,8 +59,12 @@ def hold_out(
     test_size: float,
     seed: int,
     log: logging.Logger,
+    in_steps: InSteps | None = None,
 ) -> Fitted:
-    """Train on one part and judge on the other; classes are split in proportion (stratified)."""
+    """Train on one part and judge on the other; classes are split in proportion (stratified).
+
+    in_steps: fits the estimator and judges it on the held-out rows on the way.
+    """
     train, test, y_train, y_test = train_test_split(
         frame,
         y,
@@ -69,7 +73,7 @@ def hold_out(
         stratify=y if task == "classification" else None,
     )
     begun = time.monotonic()
-    _fit(pipeline, train, y_train, log)
+    _fit(pipeline, train, y_train, log, in_steps and _watched(in_steps, pipeline, test, y_test))
     seconds = time.monotonic() - begun
     use_threads(pipeline.named_steps["model"], 1)
     predicted, probabilities = _predict(pipeline, test, task)
@@ -96,9 +100,12 @@ def cross_validate(
     folds: int,
     seed: int,
     log: logging.Logger,
-    progress: Callable[[int], None],
+    progress: Callable[[int, Mapping[str, list[float]]], None],
 ) -> Fitted:
-    """Judge every row out of fold, report the mean and deviation over the folds, keep a model of all rows."""
+    """Judge every row out of fold, report the mean and deviation over the folds, keep a model of all rows.
+
+    progress: told the number of folds that are done, with the metrics of each.
+    """
     kind = StratifiedKFold if task == "classification" else KFold
     splitter = kind(folds, shuffle=True, random_state=seed)
     classes = np.unique(y) if task == "classification" else None
@@ -114,7 +121,7 @@ def cross_validate(
             probabilities[held] = shares
         for name, value in _judge(y[held], predicted[held], shares, part, task).items():
             per_fold.setdefault(name, []).append(value)
-        progress(number)
+        progress(number, per_fold)
     _fit(pipeline, frame, y, log)
     seconds = time.monotonic() - begun
     use_threads(pipeline.named_steps["model"], 1)
@@ -136,7 +143,39 @@ def cross_validate(
     )
 
 
-def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Logger) -> None:
+Grow = Callable[[Any, Any, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class InSteps:
+    """fit: Algorithm.fit_in_steps; tell: takes (step, metrics of the held-out rows)."""
+
+    fit: Callable[[Any, Any, Any, Callable[[int, Any], None]], None]
+    tell: Callable[[int, dict[str, float]], None]
+
+
+def _watched(in_steps: InSteps, pipeline: Pipeline, test: pd.DataFrame, y: np.ndarray) -> Grow:
+    """How to fit the pipeline's estimator on encoded rows, judging it on held-out ones between its steps."""
+
+    def run(estimator: Any, encoded: Any, y_train: np.ndarray) -> None:
+        held = pipeline[:-1].transform(test)
+
+        def tell(step: int, model: Any) -> None:
+            predicted = model.predict(held)
+            if is_classifier(estimator):
+                shares = model.predict_proba(held)
+                in_steps.tell(step, classification_metrics(y, predicted, shares, model.classes_))
+            else:
+                in_steps.tell(step, regression_metrics(y, predicted))
+
+        in_steps.fit(estimator, encoded, y_train, tell)
+
+    return run
+
+
+def _fit(
+    pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Logger, grow: Grow | None = None
+) -> None:
     """Fit and pass each different warning of the libraries on to the reader's log, once."""
     _check_early_stopping(pipeline.named_steps["model"], y)
     with warnings.catch_warnings(record=True) as caught:
@@ -144,7 +183,10 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, y: np.ndarray, log: logging.Lo
         warnings.filterwarnings("ignore", message="Got `batch_size` less than 1 or larger")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
-        pipeline.fit(frame, y)
+        if grow is None:
+            pipeline.fit(frame, y)
+        else:
+            grow(pipeline.named_steps["model"], pipeline[:-1].fit_transform(frame, y), y)
     for text in dict.fromkeys(str(w.message).split("\n")[0] for w in caught):
         log.warning("%s", text)
 

@@ -7,6 +7,7 @@ what the run's row keeps: task, parameters, metrics, primary_metric, model, feat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from apps.experiments.sandbox import environment, evaluation, fitting, importanc
 from apps.experiments.sandbox.frames import read_table, to_frame
 from apps.experiments.sandbox.preprocessing import FeaturePlan, build_pipeline, plan_features
 from apps.experiments.sandbox.target import check_rows, detect_task, labels, usable_rows
+from apps.experiments.sandbox.watching import Pruned, Watch
 from foundation.errors import Invalid
 from foundation.tasks import Context, UserError
 
@@ -54,8 +56,11 @@ def main(ctx: Context) -> dict[str, Any]:
     return train(ctx, run_log(str(ctx.payload["run_id"])))
 
 
-def train(ctx: Context, log: RunLog) -> dict[str, Any]:
-    """Train and log to `log`. Raises UserError where the data or the settings do not allow it."""
+def train(ctx: Context, log: RunLog, watch: Watch | None = None) -> dict[str, Any]:
+    """Train and log to `log`. Raises UserError where the data or the settings do not allow it.
+
+    watch: looks on, and decides whether the training goes on and its model is kept.
+    """
     job = _read_payload(ctx.payload)
     np.random.seed(job.seed % 2**32)
 
@@ -66,7 +71,7 @@ def train(ctx: Context, log: RunLog) -> dict[str, Any]:
     frame, y, task, plan = _prepare(ctx, job, whole)
     threads = 1 if frame.size < CELLS_WORTH_THREADS else environment.fair_share()
     with threadpool_limits(limits=threads):
-        return _train_on(ctx, job, log, whole, frame, y, task, plan, threads)
+        return _train_on(ctx, job, log, whole, frame, y, task, plan, threads, watch)
 
 
 def _train_on(
@@ -79,6 +84,7 @@ def _train_on(
     task: str,
     plan: FeaturePlan,
     threads: int,
+    watch: Watch | None,
 ) -> dict[str, Any]:
     parameters = _clean(job.algorithm, job.given, task)
     log.parameters(_logged_parameters(job, task, parameters))
@@ -87,8 +93,22 @@ def _train_on(
     pipeline = build_pipeline(plan.kinds, estimator, scales=job.algorithm.scales, seed=job.seed)
 
     ctx.progress(1, STAGES, f"Training {job.algorithm.title}")
-    fitted = _fit(ctx, job, pipeline, frame, y, task)
     primary = PRIMARY[task]
+    answer: dict[str, Any] = {
+        "task": task,
+        "parameters": parameters,
+        "primary_metric": primary,
+        "features": {"kinds": plan.kinds, "left_out": plan.left_out},
+        "rows": {"all": len(whole), "used": len(frame)},
+        "figures": [],
+        "environment": {},
+        "model": None,
+    }
+    try:
+        fitted = _fit(ctx, job, pipeline, frame, y, task, watch)
+    except Pruned as end:
+        ctx.log.info("%s", end.reason)
+        return answer | {"pruned": end.step, "reason": end.reason, "metrics": {}}
     if primary not in fitted.metrics:
         raise UserError(
             f"The model's predictions are not finite numbers, so {job.algorithm.title} has diverged. "
@@ -101,6 +121,12 @@ def _train_on(
     )
     ctx.log.info("Trained on %s rows in %.2f s.", f"{len(fitted.train):,}", fitted.seconds)
     ctx.log.info("%s %.4f on %s judged rows.", primary, fitted.metrics[primary], f"{len(fitted.y):,}")
+
+    answer["metrics"] = fitted.metrics | fitted.train_metrics
+    answer["rows"] |= {"train": len(fitted.train), "judged": len(fitted.y)}
+    if watch is not None and not watch.keeps(fitted.metrics):
+        ctx.progress(STAGES, STAGES, "Done, without keeping the model")
+        return answer
 
     ctx.progress(3, STAGES, "Drawing curves and figures")
     with threadpool_limits(limits=1):  # many small predictions from here on
@@ -115,17 +141,7 @@ def _train_on(
     log.tags(_tags(job, task, fitted, surroundings))
     ctx.log.info("Kept the model as %s.", model["uri"])
     ctx.progress(STAGES, STAGES, "Done")
-    return {
-        "task": task,
-        "parameters": parameters,
-        "metrics": fitted.metrics | fitted.train_metrics,
-        "primary_metric": primary,
-        "model": model,
-        "features": {"kinds": plan.kinds, "left_out": plan.left_out},
-        "rows": {"all": len(whole), "used": len(frame), "train": len(fitted.train), "judged": len(fitted.y)},
-        "figures": figures,
-        "environment": surroundings,
-    }
+    return answer | {"model": model, "figures": figures, "environment": surroundings}
 
 
 def _read_payload(payload: dict[str, Any]) -> Job:
@@ -188,10 +204,22 @@ def _logged_parameters(job: Job, task: str, parameters: dict[str, Any]) -> dict[
 
 
 def _fit(
-    ctx: Context, job: Job, pipeline: Any, frame: pd.DataFrame, y: np.ndarray, task: str
+    ctx: Context,
+    job: Job,
+    pipeline: Any,
+    frame: pd.DataFrame,
+    y: np.ndarray,
+    task: str,
+    watch: Watch | None,
 ) -> fitting.Fitted:
     if job.folds:
         folds = job.folds
+
+        def fold_done(number: int, values: Mapping[str, list[float]]) -> None:
+            ctx.progress(1 + 2 * number / (folds + 1), STAGES, f"Fold {number} of {folds}")
+            if watch is not None and watch.steps == "folds":
+                watch.at(number, {n: float(np.mean(v)) for n, v in values.items() if len(v) == number})
+
         return fitting.cross_validate(
             pipeline,
             frame,
@@ -200,10 +228,20 @@ def _fit(
             folds=folds,
             seed=job.seed,
             log=ctx.log,
-            progress=lambda n: ctx.progress(1 + 2 * n / (folds + 1), STAGES, f"Fold {n} of {folds}"),
+            progress=fold_done,
         )
+    in_steps = None
+    if watch is not None and watch.steps == "iterations" and job.algorithm.iterations:
+        in_steps = fitting.InSteps(job.algorithm.fit_in_steps, watch.at)
     return fitting.hold_out(
-        pipeline, frame, y, task=task, test_size=job.test_size, seed=job.seed, log=ctx.log
+        pipeline,
+        frame,
+        y,
+        task=task,
+        test_size=job.test_size,
+        seed=job.seed,
+        log=ctx.log,
+        in_steps=in_steps,
     )
 
 

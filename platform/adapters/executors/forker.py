@@ -45,6 +45,7 @@ DEFAULT_MODULES = (
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "lightgbm",
+    "optuna",
 )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from apps.experiments.sandbox.steps import spaced_steps
+from apps.experiments.sandbox.steps import grow, spaced_steps
 
 
 def build(task: str, parameters: Mapping[str, Any], seed: int) -> Any:
@@ -32,6 +32,14 @@ def build(task: str, parameters: Mapping[str, Any], seed: int) -> Any:
             class_weight=None if weight == "none" else weight, random_state=seed, **shared
         )
     return HistGradientBoostingRegressor(random_state=seed, **shared)
+
+
+def fit_in_steps(estimator: Any, features: Any, target: Any, tell: Callable[[int, Any], None]) -> None:
+    """Tells after some rounds; with early stopping, which watches the rounds itself, only at the end."""
+    if estimator.early_stopping:
+        estimator.fit(features, target)
+    else:
+        grow(estimator, "max_iter", features, target, tell)
 
 
 def curves(estimator: Any, features: Any, target: Any, task: str) -> dict[str, list[tuple[int, float]]]:

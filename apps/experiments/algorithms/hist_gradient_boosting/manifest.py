@@ -9,6 +9,7 @@ ALGORITHM = Algorithm(
     title="Gradient boosting",
     description="Trees that correct one another, on binned features. Usually the most accurate on tables, "
     "and fast on many rows.",
+    iterations="rounds",
     order=30,
     parameters=(
         Parameter(

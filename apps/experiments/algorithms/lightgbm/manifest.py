@@ -33,6 +33,7 @@ ALGORITHM = Algorithm(
     name="lightgbm",
     title="LightGBM",
     description="Gradient boosting with leaf-wise trees: very fast, strong on large tables.",
+    iterations="trees",
     order=35,
     probe=lambda: probe(),
     parameters=(

@@ -10,6 +10,7 @@ ALGORITHM = Algorithm(
     description="Fully connected layers trained by Adam. Smooth functions and many similar features, "
     "such as pixels, suit it.",
     scales=True,
+    iterations="epochs",
     order=40,
     parameters=(
         Parameter(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from apps.experiments.sandbox.steps import spaced_steps
+from apps.experiments.sandbox.steps import grow, spaced_steps
 
 
 def build(task: str, parameters: Mapping[str, Any], seed: int) -> Any:
@@ -29,6 +29,11 @@ def build(task: str, parameters: Mapping[str, Any], seed: int) -> Any:
             criterion=parameters["criterion"], class_weight=None if weight == "none" else weight, **shared
         )
     return RandomForestRegressor(**shared)
+
+
+def fit_in_steps(estimator: Any, features: Any, target: Any, tell: Callable[[int, Any], None]) -> None:
+    """Tells after some trees."""
+    grow(estimator, "n_estimators", features, target, tell)
 
 
 def curves(estimator: Any, features: Any, target: Any, task: str) -> dict[str, list[tuple[int, float]]]:

@@ -8,6 +8,7 @@ ALGORITHM = Algorithm(
     name="random_forest",
     title="Random forest",
     description="Many decision trees on random parts of the data vote. Robust, hardly needs tuning.",
+    iterations="trees",
     order=20,
     parameters=(
         Parameter(

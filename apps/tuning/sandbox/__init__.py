@@ -1,0 +1,1 @@
+"""Programs that run in the isolated child: no Django, no database."""
