@@ -33,7 +33,7 @@ NODE_FIELDS = ("name", "kind", "description", "needs", "with", "retries", "timeo
 PARAMETER_FIELDS = ("type", "default", "description", "choices")
 _NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 #: Addresses of pages and calls.
-TAKEN_NAMES = ("new", "validate")
+TAKEN_NAMES = ("new", "validate", "runs", "kinds")
 
 
 @dataclass(frozen=True)

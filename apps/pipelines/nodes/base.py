@@ -102,6 +102,22 @@ class NodeKind:
     fields: ClassVar[dict[str, Field]] = {}
     outputs: ClassVar[dict[str, Output]] = {}
 
+    def as_json(self) -> dict[str, Any]:
+        """The kind for GET /pipeline-node-kinds."""
+        inputs = [
+            {"name": name, "type": field.type, "required": field.required, "help": field.help}
+            for name, field in self.fields.items()
+        ]
+        outputs = [{"name": name, "type": out.type, "help": out.help} for name, out in self.outputs.items()]
+        return {
+            "name": self.name,
+            "title": self.title,
+            "help": self.help,
+            "role": self.role.value,
+            "inputs": inputs,
+            "outputs": outputs,
+        }
+
     def faults(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """(field or "", sentence) for what is wrong beyond types. Values may hold references: skip those."""
         return iter(())
