@@ -31,3 +31,12 @@ class InferencesImported:
     start: datetime.datetime
     end: datetime.datetime
     rows: int
+
+
+@dataclass(frozen=True)
+class DeploymentBroke:
+    """A deployment failed, or answers but is degraded."""
+
+    deployment_id: UUID
+    state: str
+    reason: str

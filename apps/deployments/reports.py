@@ -38,11 +38,14 @@ def forget_processes() -> None:
         set_state(deployment.pk, DeploymentState.STARTING, reason="the serving process was restarted")
 
 
+@transaction.atomic
 def set_state(deployment_id: UUID, state: str, *, reason: str = "") -> bool:
     """Move a deployment to a state with a reason; when it is there already, only the reason may change."""
     rows = Deployment.objects.filter(pk=deployment_id)
     if DEPLOYMENT.sources(state) and DEPLOYMENT.move(rows, to=state, reason=reason, state_changed_at=now()):
         lineage.set_state(kind=NodeKind.DEPLOYMENT, key=deployment_id, state=state)
+        if state in (DeploymentState.FAILED, DeploymentState.DEGRADED):
+            publish(events.DeploymentBroke(deployment_id=deployment_id, state=str(state), reason=reason))
         return True
     return rows.filter(state=state).exclude(reason=reason).update(reason=reason) > 0
 

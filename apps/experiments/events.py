@@ -21,3 +21,11 @@ class RunAdopted:
 
     run_id: UUID
     project_id: UUID
+
+
+@dataclass(frozen=True)
+class RunsCompared:
+    """Somebody looked at runs side by side."""
+
+    project_id: UUID
+    user_id: UUID

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
 from apps.accounts.trash import name_trashers, trash_page
-from apps.experiments import actions, artifacts, pages
+from apps.experiments import actions, artifacts, events, pages
 from apps.experiments.access import (
     get_editable_experiment,
     get_editable_run,
@@ -23,6 +23,7 @@ from apps.experiments.access import (
 from apps.experiments.models import Experiment
 from apps.experiments.new_run import NewRun
 from foundation.errors import AtelierError, NotFound
+from foundation.events import publish
 from foundation.ui.toasts import say_with_undo
 
 
@@ -290,4 +291,5 @@ def run_compare(request: HttpRequest, project: Project) -> HttpResponse:
     except AtelierError as error:
         context = {"problem": error}
         return render(request, "experiments/compare_problem.html", context, status=error.status)
+    publish(events.RunsCompared(project_id=project.pk, user_id=request.user.pk))
     return render(request, "experiments/compare.html", {"page": page})

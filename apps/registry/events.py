@@ -19,6 +19,14 @@ class AliasMoved:
 
 
 @dataclass(frozen=True)
+class PromotionMoved:
+    """A promotion waits for an approval, or is over: its row says which."""
+
+    project_id: UUID
+    promotion_id: UUID
+
+
+@dataclass(frozen=True)
 class VersionRegistered:
     """A model has a new version."""
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from adapters.tracking import get_tracking
 from apps.accounts.access import SYSTEM, Actor, check_role, require_user, role_in_project
-from apps.accounts.models import Membership
+from apps.accounts.queries import people_of
 from apps.accounts.states import Role
 from apps.jobs.actions import submit
 from apps.registry import events
@@ -110,17 +110,18 @@ def finish_checks(*, promotion: Promotion, checks: list[dict[str, Any]]) -> None
         PROMOTION.move(rows, to=PromotionState.AWAITING_APPROVAL, frm=PromotionState.CHECKING, **told)
     elif PROMOTION.move(rows, to=PromotionState.APPLIED, frm=PromotionState.CHECKING, **told):
         _apply(promotion, actor=Actor(user=promotion.created_by))
-    promotion.refresh_from_db()
+    _moved(promotion)
 
 
 def fail_checks(*, promotion: Promotion, reason: str) -> None:
     """The checks could not run (the job failed, was cancelled or lost). The alias stays where it is."""
-    PROMOTION.move(
+    if PROMOTION.move(
         Promotion.objects.filter(pk=promotion.pk),
         to=PromotionState.FAILED,
         frm=PromotionState.CHECKING,
         reason=reason or "The checks could not run.",
-    )
+    ):
+        _moved(promotion)
 
 
 @transaction.atomic
@@ -145,7 +146,7 @@ def approve(*, actor: Actor, promotion: Promotion, comment: object = "") -> Prom
             frm=PromotionState.AWAITING_APPROVAL,
             reason=_overtaken(promotion),
         )
-        promotion.refresh_from_db()
+        _moved(promotion)
         if moved:
             return promotion
     if not PROMOTION.move(
@@ -159,8 +160,7 @@ def approve(*, actor: Actor, promotion: Promotion, comment: object = "") -> Prom
     ):
         raise _not_waiting(promotion)
     _apply(promotion, actor=actor)
-    promotion.refresh_from_db()
-    return promotion
+    return _moved(promotion)
 
 
 @transaction.atomic
@@ -182,8 +182,7 @@ def reject(*, actor: Actor, promotion: Promotion, comment: object = "") -> Promo
     ):
         raise _not_waiting(promotion)
     audit(actor, promotion.version.model, "model.promotion_rejected", _detail(promotion))
-    promotion.refresh_from_db()
-    return promotion
+    return _moved(promotion)
 
 
 @transaction.atomic
@@ -207,15 +206,10 @@ def release_alias(*, actor: Actor, model: Model, alias: str) -> None:
 
 
 def has_other_maintainer(promotion: Promotion) -> bool:
-    """Whether the team has an active maintainer or owner besides the one who asked."""
-    roles = [role.value for role in Role if role.rank >= Role.MAINTAINER.rank]
-    return (
-        Membership.objects.filter(
-            team_id=promotion.project.team_id, role__in=roles, user__is_active=True, user__is_service=False
-        )
-        .exclude(user=promotion.created_by)
-        .exists()
-    )
+    """Whether the project has an active maintainer or owner besides the one who asked."""
+    people = people_of(promotion.project, role=Role.MAINTAINER).filter(is_service=False)
+    asked_by = promotion.created_by_id
+    return (people.exclude(pk=asked_by) if asked_by else people).exists()
 
 
 def _apply(promotion: Promotion, *, actor: Actor) -> None:
@@ -233,12 +227,13 @@ def _apply(promotion: Promotion, *, actor: Actor) -> None:
     for other in Promotion.objects.filter(version__model=model, alias=promotion.alias).exclude(
         pk=promotion.pk
     ):
-        PROMOTION.move(
+        if PROMOTION.move(
             Promotion.objects.filter(pk=other.pk),
             to=PromotionState.FAILED,
             frm=PromotionState.AWAITING_APPROVAL,
             reason=_overtaken(other),
-        )
+        ):
+            _moved(other)
     audit(actor, model, "model.alias_moved", _detail(promotion))
 
 
@@ -279,6 +274,13 @@ def record_move(
             number=version.number if version else None,
         )
     )
+
+
+def _moved(promotion: Promotion) -> Promotion:
+    """The row as it stands now, and the news of it."""
+    promotion.refresh_from_db()
+    publish(events.PromotionMoved(project_id=promotion.project_id, promotion_id=promotion.pk))
+    return promotion
 
 
 def _outdated(promotion: Promotion) -> bool:

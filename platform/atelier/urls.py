@@ -38,18 +38,23 @@ def _project_api() -> list[Any]:
 def _root_api() -> list[Any]:
     """REST below /api/v1/ that belongs to no project."""
     found: list[Any] = []
-    for app in settings.DOMAIN_APPS:
-        module = optional_module(f"apps.{app}.api")
+    for name in (*(f"apps.{app}" for app in settings.DOMAIN_APPS), "atelier.search"):
+        module = optional_module(f"{name}.api")
         patterns = getattr(module, "api_root_urlpatterns", None) if module else None
         if patterns:
-            found.append(path("api/v1/", include((patterns, f"api_root_{app}"))))
+            found.append(path("api/v1/", include((patterns, f"api_root_{name.rpartition('.')[2]}"))))
     return found
 
 
 def _pages() -> list[Any]:
-    """Pages outside a project: sign-in, account, teams (accounts), home and patterns (atelier.home)."""
+    """Pages outside a project: sign-in, account, teams (accounts), the inbox, home and patterns, the search."""
     found: list[Any] = []
-    for name in ("apps.accounts.root_urls", "atelier.home.urls"):
+    for name in (
+        "apps.accounts.root_urls",
+        "apps.inbox.root_urls",
+        "atelier.home.urls",
+        "atelier.search.urls",
+    ):
         module = optional_module(name)
         if module is not None:
             found.append(path("", include((module.urlpatterns, module.app_name))))

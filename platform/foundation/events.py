@@ -1,7 +1,10 @@
-"""Upward news: frozen dataclasses published when the transaction commits.
+"""Upward news: frozen dataclasses, delivered in two ways.
 
-An event tells upper layers that something happened; it may be lost when the process dies, so whatever
-must not be lost is a row or a job instead. A failing subscriber is logged and never harms the publisher.
+`subscribe` hears of an event when the transaction has committed. Such a call may be lost when the process dies,
+and a failing subscriber is logged and never harms the publisher: whatever must not be lost is a row or a job.
+
+`record` hears of it inside the publisher's transaction, in order to write rows that stand or fall with it. Its own
+mistake is rolled back to a savepoint and logged; a database that went away ends the publisher's transaction too.
 """
 
 from __future__ import annotations
@@ -12,31 +15,54 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 logger = logging.getLogger(__name__)
 E = TypeVar("E")
-_subscribers: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+Subscriber = Callable[[Any], None]
+_subscribers: dict[type, list[Subscriber]] = defaultdict(list)
+_recorders: dict[type, list[Subscriber]] = defaultdict(list)
 
 
 def subscribe(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
     """Register a function to be called with each event of that class, after commit."""
+    return partial(_register, _subscribers[event_class])
 
-    def register(function: Callable[[E], None]) -> Callable[[E], None]:
-        if function not in _subscribers[event_class]:
-            _subscribers[event_class].append(function)
-        return function
 
-    return register
+def record(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
+    """Register a function to be called with each event of that class, inside the transaction that publishes it.
+
+    It must be quick and only write rows: the publisher's locks are held meanwhile.
+    """
+    return partial(_register, _recorders[event_class])
+
+
+def _register(known: list[Subscriber], function: Callable[[E], None]) -> Callable[[E], None]:
+    if function not in known:
+        known.append(function)
+    return function
 
 
 def publish(event: object) -> None:
-    """Deliver an event to its subscribers when the current transaction commits (at once outside one)."""
+    """Hand an event to its recorders now, and to its subscribers when the current transaction commits (at once
+    outside one)."""
+    for function in _recorders.get(type(event), []):
+        _record(function, event)
     for function in _subscribers.get(type(event), []):
         transaction.on_commit(partial(_deliver, function, event))
 
 
-def _deliver(function: Callable[[Any], None], event: object) -> None:
+def _record(function: Subscriber, event: object) -> None:
+    try:
+        with transaction.atomic():
+            function(event)
+    except (OperationalError, InterfaceError):
+        raise  # the publisher's own transaction has gone with the connection
+    except Exception:
+        logger.exception("recorder %s failed on %r", getattr(function, "__qualname__", function), event)
+
+
+def _deliver(function: Subscriber, event: object) -> None:
     try:
         function(event)
     except Exception:

@@ -60,6 +60,8 @@ class Config:
     redis_url: str = field(repr=False)
     broker_url: str = field(repr=False)
     secret_key: str = field(repr=False)
+    smtp_url: str = field(default="", repr=False)
+    email_from: str = ""
 
     def django_database(self) -> dict[str, Any]:
         """DATABASES["default"] for Django: the schema `atelier` is the search path."""
@@ -120,6 +122,10 @@ def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Conf
     named_redis = env.get("ATELIER_REDIS_URL")
     redis = check.redis_url(named_redis) if named_redis else str(services.get("redis_url", ""))
     storage = check.storage_url(text("ATELIER_STORAGE_URL", "storage_url", home.objects.as_uri()))
+    smtp_url, email_from = check.mail(
+        env.get("ATELIER_SMTP_URL") or str(services.get("smtp_url", "")),
+        env.get("ATELIER_EMAIL_FROM") or str(services.get("email_from", "")),
+    )
     # Without a keeper, sockets lie where the processes of several containers can meet.
     sockets = Path(known.get("socket_dir") or home.run / "sockets")
     return Config(
@@ -148,6 +154,8 @@ def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Conf
         redis_url=redis,
         broker_url=check.as_broker(redis) if redis else "",
         secret_key=_secret_key(env, home),
+        smtp_url=smtp_url,
+        email_from=email_from,
     )
 
 

@@ -144,9 +144,14 @@ def _services(config: Config) -> Iterator[Finding]:
         yield Finding(level, what, mend)
 
 
+def _mail(config: Config) -> Iterator[Finding]:
+    level, what, mend = services_check.mail(config)
+    yield Finding(level, what, mend)
+
+
 def _machine(config: Config) -> Iterator[Finding]:
     for level, what, mend in (libgomp(), sandbox(), landlock(), chromium()):
         yield Finding(level, what, mend)
 
 
-CHECKS: tuple[Check, ...] = (_settings, _home, _sockets, _services, _machine)
+CHECKS: tuple[Check, ...] = (_settings, _home, _sockets, _services, _mail, _machine)

@@ -81,6 +81,22 @@ def broker(config: Config) -> Answer:
     return "ok", "broker: external", ""
 
 
+def mail(config: Config) -> Answer:
+    """Whether the mail server takes us; nothing is sent."""
+    if not config.smtp_url:
+        return (
+            "note",
+            "e-mail is not set up",
+            "name a server in ATELIER_SMTP_URL, a sender in ATELIER_EMAIL_FROM",
+        )
+    smtp = importlib.import_module("adapters.mail.smtp")
+    try:
+        answered = smtp.SmtpPost(config.smtp_url, config.email_from, timeout=10).check()
+    except Exception as error:
+        return "bad", first_line(error), "check ATELIER_SMTP_URL"
+    return "ok", f"mail server: answers, {answered}", ""
+
+
 def components(config: Config) -> Iterator[Answer]:
     """What /readyz says."""
     connection = http.client.HTTPConnection(config.local_host, config.port, timeout=10)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit, urlunsplit
 
@@ -21,6 +22,8 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_ADMIN_PASSWORD": "password of the account `admin`, used when that account is first made",
     "ATELIER_PUBLIC_URL": "address under which people reach the studio (default http://HOST:PORT)",
     "ATELIER_ALLOWED_HOSTS": "further host names that requests may carry, separated by commas",
+    "ATELIER_SMTP_URL": "mail server: smtp://user:password@host:587 or smtps://… (default: no e-mail)",
+    "ATELIER_EMAIL_FROM": "sender of e-mail, as Atelier <atelier@example.org>; needed with ATELIER_SMTP_URL",
     "ATELIER_HOST": "address to listen on, as --host (default 127.0.0.1)",
     "ATELIER_PORT": "port to listen on, as --port (default 8000)",
     "ATELIER_WORKERS": "slots of the worker, as --workers (default 2)",
@@ -40,6 +43,7 @@ SECRET_SETTINGS = (
     "ATELIER_REDIS_URL",
     "ATELIER_SECRET_KEY",
     "ATELIER_ADMIN_PASSWORD",
+    "ATELIER_SMTP_URL",
 )
 
 SECONDS = {  # from, to; apps.jobs.rules reads them
@@ -136,6 +140,43 @@ def public_url(text: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
         raise refuse("ATELIER_PUBLIC_URL", f"is {text!r}, but must hold no path, query or user name.")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def smtp_url(text: str) -> str:
+    """The mail server, as smtp://… or smtps://…; ?starttls=always, try or never."""
+    name = "ATELIER_SMTP_URL"
+    parts = _split(name, text)
+    if parts.scheme not in {"smtp", "smtps"}:
+        raise refuse(name, "must begin with smtp:// or smtps://.")
+    if not parts.hostname or parts.path.strip("/"):
+        raise refuse(name, "must name a host and no path: write smtp://user:password@host:587.")
+    if bool(parts.username) != bool(parts.password):
+        raise refuse(name, "needs a user and a password, or neither: write smtp://user:password@host:587.")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if set(options) - {"starttls"} or options.get("starttls", ["try"])[0] not in {"always", "try", "never"}:
+        raise refuse(name, "knows one option, ?starttls=always, try or never.")
+    if parts.username and options.get("starttls") == ["try"]:
+        raise refuse(
+            name, "would send the password without encryption: use ?starttls=always or leave it out."
+        )
+    return text
+
+
+def email_from(text: str) -> str:
+    """The sender of e-mail, with or without a name."""
+    address = parseaddr(text)[1]
+    if not re.fullmatch(r"[^@\s<>,;:\"]+@[A-Za-z0-9.-]+", address) or re.search(r"[\x00-\x1f]", text):
+        raise refuse("ATELIER_EMAIL_FROM", "must be an address such as Atelier <atelier@example.org>.")
+    return text
+
+
+def mail(url: str, sender: str) -> tuple[str, str]:
+    """The mail server and the sender, which go together."""
+    if not url:
+        return "", email_from(sender) if sender else ""
+    if not sender:
+        raise refuse("ATELIER_EMAIL_FROM", "is missing: with ATELIER_SMTP_URL, name the sender of e-mail.")
+    return smtp_url(url), email_from(sender)
 
 
 def allowed_hosts(text: str) -> tuple[str, ...]:

@@ -177,7 +177,8 @@ class Studio:
             database_url=self.config.database_url,
             redis_url=self.config.redis_url,
         )
-        records.write_services(self.home, addresses)
+        mail = {"smtp_url": self.config.smtp_url, "email_from": self.config.email_from}
+        records.write_services(self.home, {**addresses, **mail})
         write_record(
             self.home.endpoints,
             {

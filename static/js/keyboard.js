@@ -1,4 +1,4 @@
-// The keyboard: g + letter goes, n new, j/k rows, Enter opens, x selects, c compares, ? helps.
+// The keyboard: / searches, g + letter goes, n new, j/k rows, Enter opens, x selects, c compares, ? helps.
 import { openDialog } from "atelier/dialogs";
 
 let going = 0;
@@ -14,6 +14,13 @@ function move(step) {
   next.scrollIntoView({ block: "nearest" });
   next.querySelector("a")?.focus({ preventScroll: true });
 }
+
+const search = () => import("atelier/search").then((module) => module.open(openDialog));
+document.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || !event.target.closest("[data-search]")) return;
+  event.preventDefault();
+  search();
+});
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -31,6 +38,7 @@ document.addEventListener("keydown", (event) => {
   }
   const row = document.querySelector("tr[data-cursor]");
   if (key === "g") going = Date.now();
+  else if (key === "/" && document.getElementById("search")) { event.preventDefault(); search(); }
   else if (key === "?") openDialog("shortcuts");
   else if (key === "n") { const action = document.querySelector("[data-main-action], .page-actions .primary"); if (action) { event.preventDefault(); action.click(); } }
   else if (key === "j") move(1);

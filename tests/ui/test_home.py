@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.states import Role
 from apps.deployments.models import Deployment, InferenceSegment
 from apps.deployments.states import DeploymentState, Origin
 from apps.jobs.models import Job
 from apps.jobs.states import JobState
 from atelier.home.overview import overview
+from atelier.home.steps import steps_of
 from foundation.clock import now
 
 pytestmark = pytest.mark.django_db
@@ -41,8 +43,10 @@ def test_an_empty_project_begins_with_the_first_step(people: Any) -> None:
     found = overview(people.project)
     assert found.is_empty
     assert not found.is_live
-    assert found.next_step is not None
-    assert found.next_step.title == "Upload a dataset"
+    steps = steps_of(people.project, people.actor("owner"), Role.OWNER)
+    assert steps.shown
+    assert steps.next is not None
+    assert steps.next.title == "Upload a dataset"
 
 
 def test_running_and_failed_jobs_are_counted_beyond_what_is_shown(people: Any) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 MODULES = {path.stem: path for path in (ROOT / "static" / "js").glob("*.js")}
 #: modules that only some pages load
-LAZY = {"charts", "logs", "upload"}
+LAZY = {"charts", "editor", "lines", "logs", "upload"}
 BUDGET = 30_000
 
 

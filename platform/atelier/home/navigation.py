@@ -11,10 +11,12 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
+from apps.inbox.queries import COUNTED, unread_count
 from foundation.clock import now
 
-#: the pill begins as if it had been watched for a while: every 5 s instead of every 2
-CALM = datetime.timedelta(seconds=61)
+#: running jobs and news are looked at as if they had been watched for a while: every 5 s while something runs,
+#: else every 15
+BUSY, CALM = datetime.timedelta(seconds=61), datetime.timedelta(seconds=601)
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,25 @@ class Group:
 
 @dataclass(frozen=True)
 class Navigation:
-    """The frame of a page: groups of links, the settings link, running jobs, the user's teams."""
+    """The frame of a page: groups of links, the settings link, running jobs, unread news, the user's teams."""
 
     home: str = "/"
     groups: list[Group] = field(default_factory=list)
     settings: Item | None = None
     running: int = 0
     running_url: str = ""
-    running_poll: str = ""
-    running_since: datetime.datetime | None = None
+    unread: int = 0
+    now_poll: str = ""
+    now_since: datetime.datetime | None = None
     teams: Any = ()
 
+    @property
+    def unread_label(self) -> str:
+        """As the bell shows it; counting ends at 100."""
+        return str(self.unread) if self.unread < COUNTED else f"{COUNTED - 1}+"
 
-#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out. The key p is kept
-#: for pipelines.
+
+#: group → (label, URL name, icon, key); a URL name that no app has leaves its item out.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     ("", (("Home", "home:project", "home", "h"),)),
     (
@@ -67,7 +74,14 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         "Ship",
         (("Models", "registry:list", "model", "m"), ("Deployments", "deployments:list", "deployment", "s")),
     ),
-    ("Run", (("Jobs", "jobs:list", "job", "j"), ("Monitors", "monitoring:list", "monitor", "w"))),
+    (
+        "Run",
+        (
+            ("Pipelines", "pipelines:list", "pipeline", "p"),
+            ("Jobs", "jobs:list", "job", "j"),
+            ("Monitors", "monitoring:list", "monitor", "w"),
+        ),
+    ),
 )
 
 
@@ -75,8 +89,9 @@ def navigation_for(request: HttpRequest) -> Navigation:
     """The navigation of this request; outside a project it has no groups."""
     project = getattr(request, "project", None)
     teams = _teams(request)
+    unread = unread_count(request.actor)  # type: ignore[attr-defined]  # set by the middleware
     if project is None:
-        return Navigation(teams=teams)
+        return Navigation(teams=teams, unread=unread, now_poll=reverse("home:now"), now_since=now() - CALM)
     home = _reverse("home:project", project.slug) or "/"
     groups: list[Group] = []
     for label, entries in SECTIONS:
@@ -90,8 +105,9 @@ def navigation_for(request: HttpRequest) -> Navigation:
         settings=_item(request, project.slug, "Settings", "home:settings", "settings", ""),
         running=running,
         running_url=f"{_reverse('jobs:list', project.slug)}?state=live" if running else "",
-        running_poll=_reverse("home:running", project.slug) or "",
-        running_since=now() - CALM,
+        unread=unread,
+        now_poll=_reverse("home:running", project.slug) or "",
+        now_since=now() - (BUSY if running else CALM),
         teams=teams,
     )
 

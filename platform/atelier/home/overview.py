@@ -1,25 +1,13 @@
-"""What a project's home shows: running, failed, in production, drifting, recent, and the next step."""
+"""What a project's home shows: running, failed, in production, drifting, recent."""
 
 from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
-from typing import Any
 
 from apps.accounts.models import Project
 from atelier.home import parts
 from foundation.clock import now
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the way from data to a watched model. ``url`` is empty while it cannot be taken yet."""
-
-    title: str
-    text: str
-    done: bool
-    url: str = ""
-    verb: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,12 +25,6 @@ class Overview:
     predictions: int = 0
     datasets: list[parts.Entry] = field(default_factory=list)
     runs: list[parts.Entry] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def next_step(self) -> Step | None:
-        """The first step that is not done yet."""
-        return next((step for step in self.steps if not step.done), None)
 
     @property
     def is_empty(self) -> bool:
@@ -75,50 +57,4 @@ def overview(project: Project, *, moment: datetime.datetime | None = None) -> Ov
         predictions=sum(item.total for item in served),
         datasets=datasets,
         runs=runs,
-        steps=_steps(project, datasets=datasets, runs=runs, served=served),
     )
-
-
-def _steps(project: Project, *, datasets: list[Any], runs: list[Any], served: list[Any]) -> list[Step]:
-    """From data to a watched model, as links to what can be done now."""
-    slug = project.slug
-    trained = next((run for run in runs if run.state == "succeeded"), None)
-    ready = any(version.state == "ready" for version in datasets)
-    registered = parts.has_model(project)
-    return [
-        Step(
-            "Upload a dataset",
-            "A table with a header: CSV, TSV, JSON lines, Parquet or Excel.",
-            ready,
-            parts.link("datasets:new", slug),
-            "Upload",
-        ),
-        Step(
-            "Train a model",
-            "Choose the column to predict and an algorithm.",
-            trained is not None,
-            parts.link("experiments:new-run", slug) if ready else "",
-            "Train",
-        ),
-        Step(
-            "Register the model",
-            "From the page of a run that is good enough.",
-            registered,
-            trained.url if trained else "",
-            "Open the run",
-        ),
-        Step(
-            "Deploy it",
-            "It then answers predictions, and every one is recorded.",
-            bool(served),
-            parts.link("deployments:new", slug) if registered else "",
-            "Deploy",
-        ),
-        Step(
-            "Watch it",
-            "A monitor compares what comes in with what the model learned from.",
-            parts.has_monitor(project),
-            parts.link("monitoring:new", slug) if served else "",
-            "Watch",
-        ),
-    ]

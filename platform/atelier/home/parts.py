@@ -20,9 +20,7 @@ from apps.experiments.models import Run
 from apps.jobs.models import Job
 from apps.jobs.queries import live_jobs, progress_of
 from apps.jobs.states import LIVE, JobState
-from apps.monitoring.models import Monitor
 from apps.monitoring.queries import monitors_of, standing_alerts, word_for
-from apps.registry.models import ModelVersion
 from apps.registry.queries import promotions_of
 from apps.registry.states import PromotionState
 from foundation.ui.values import number
@@ -154,16 +152,6 @@ def drifting(project: Project) -> list[Entry]:
         )
         for alert in standing_alerts([project], limit=100)
     ]
-
-
-def has_model(project: Project) -> bool:
-    """Whether any model version is registered."""
-    return ModelVersion.objects.alive().filter(project=project).exists()
-
-
-def has_monitor(project: Project) -> bool:
-    """Whether anything is watched."""
-    return Monitor.objects.filter(project=project, deleted_at__isnull=True).exists()
 
 
 def served(project: Project, moment: datetime.datetime) -> list[Served]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
@@ -16,11 +16,18 @@ from apps.accounts.models import Project
 from apps.accounts.pages import project_page, signed_in
 from apps.accounts.queries import search
 from apps.accounts.states import Role
+from atelier.home.activity import lines_of, rows_of
+from atelier.home.navigation import navigation_for
 from atelier.home.overview import overview
+from atelier.home.steps import steps_of
+from foundation.api import etag_of
 from foundation.errors import AtelierError
 from foundation.ui.forms import add_error
 from foundation.ui.listing import list_page
 from foundation.ui.patterns import PARTS, patterns_context
+
+#: audit rows that the home page looks at, the lines it shows of them, and the rows of a page of activity
+HOME_ROWS, HOME_LINES, ACTIVITY_ROWS = 40, 8, 100
 
 
 @signed_in
@@ -61,8 +68,29 @@ def project_new(request: Any) -> HttpResponse:
 
 @project_page()
 def project_home(request: Any, project: Project) -> HttpResponse:
-    """What runs, what failed, what is in production, what drifts, and what to do next."""
-    return render(request, "home/project.html", {"overview": overview(project)})
+    """What runs, what failed, what is in production, what drifts, who did what, and what to do next."""
+    newest = rows_of(project).order_by("-at", "-pk")[:HOME_ROWS]
+    context = {
+        "overview": overview(project),
+        "steps": steps_of(project, request.actor, request.role),
+        "lines": lines_of(project, newest, request.actor)[:HOME_LINES],
+    }
+    return render(request, "home/project.html", context)
+
+
+@project_page()
+def project_activity(request: Any, project: Project) -> HttpResponse:
+    """Who did what, newest first; ?who=me leaves the others out."""
+    mine = request.actor if request.GET.get("who") == "me" else None
+    listing = list_page(
+        request, rows_of(project, mine=mine), orders={"time": "at"}, default="-time", limit=ACTIVITY_ROWS
+    )
+    context = {
+        "listing": listing,
+        "lines": lines_of(project, listing.rows, request.actor),
+        "mine": bool(mine),
+    }
+    return render(request, "home/activity.html", context)
 
 
 @project_page()
@@ -73,8 +101,25 @@ def project_live(request: Any, project: Project) -> HttpResponse:
 
 @project_page()
 def project_running(request: Any, project: Project) -> HttpResponse:
-    """The pill of running jobs in the top bar."""
-    return render(request, "layouts/_running.html")
+    """Running jobs and unread news in the top bar."""
+    return _now(request)
+
+
+@signed_in
+def now(request: Any) -> HttpResponse:
+    """Unread news in the top bar, outside any project."""
+    return _now(request)
+
+
+def _now(request: Any) -> HttpResponse:
+    """The same again is answered with 304."""
+    told = navigation_for(request)
+    tag = etag_of(told.running, told.unread)
+    if request.headers.get("If-None-Match") == tag:
+        return HttpResponseNotModified()
+    answer = render(request, "layouts/_now.html", {"navigation": told})
+    answer["ETag"] = tag
+    return answer
 
 
 @project_page(write=Role.MAINTAINER)

@@ -14,12 +14,14 @@ STYLESHEETS = (
     "css/tables.css",
     "css/forms.css",
     "css/charts.css",
+    "css/pipelines.css",
     "css/code.css",
 )
 MODULES = (
     "charts",
     "copy",
     "dialogs",
+    "editor",
     "forms",
     "keyboard",
     "lines",
