@@ -10,6 +10,7 @@ from apps.experiments.forms import RunForm
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
 from apps.experiments.spec import DEFAULT_TEST_SIZE
 from apps.tuning.models import Study
+from apps.tuning.spec import PARALLELISM_AT_MOST, TRIALS_AT_MOST
 from apps.tuning.states import AUTO, Pruner, Sampler
 
 MINUTE = 60
@@ -171,19 +172,27 @@ def _minutes(seconds: int | None) -> str:
     return "" if seconds is None else f"{seconds / MINUTE:g}"
 
 
-class ResumeForm(forms.Form):
-    """How many more trials a study that is over should make."""
-
-    more = forms.IntegerField(
-        label="Trials more",
-        min_value=1,
-        max_value=10_000,
-        widget=forms.NumberInput(attrs={"class": "auto-width"}),
-    )
-
-
 class EditForm(forms.Form):
     """What can be changed of a study."""
 
     name = forms.CharField(max_length=63, help_text="Letters, digits, dots, dashes; unique in the project.")
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    n_trials = forms.IntegerField(
+        label="Trials",
+        required=False,
+        min_value=1,
+        max_value=TRIALS_AT_MOST,
+        help_text="In all, those that are made included.",
+    )
+    parallelism = forms.IntegerField(
+        label="At the same time",
+        required=False,
+        min_value=1,
+        max_value=PARALLELISM_AT_MOST,
+        help_text="Those at work are left alone.",
+    )
+
+    def __init__(self, *args: Any, live: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not live:  # a study that is over gets more trials by being resumed
+            del self.fields["n_trials"], self.fields["parallelism"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from apps.experiments import algorithms
@@ -15,7 +16,7 @@ from apps.tuning.states import TrialState
 
 @dataclass(frozen=True)
 class Point:
-    """One trial: its number, state, parameters and value; run: 32 hex digits."""
+    """One trial: its number, state, parameters and value; run: 32 hex digits. began: when it was proposed; reason: why it failed."""
 
     number: int
     state: str
@@ -23,6 +24,9 @@ class Point:
     parameters: Mapping[str, Any]
     intermediate: Mapping[str, float]
     run: str
+    began: datetime
+    told: datetime | None = None
+    reason: str = ""
 
     @property
     def latest(self) -> float | None:
@@ -35,9 +39,9 @@ class Point:
 def points_of(study: Study) -> list[Point]:
     """All trials in the order of their numbers."""
     rows = study.trials.order_by("number").values_list(
-        "number", "state", "value", "parameters", "intermediate", "run_id"
+        "number", "state", "value", "parameters", "intermediate", "run_id", "created_at", "told_at", "reason"
     )
-    return [Point(n, state, value, p, steps, run.hex) for n, state, value, p, steps, run in rows]
+    return [Point(*row[:5], row[5].hex, *row[6:]) for row in rows]
 
 
 def complete(points: Sequence[Point]) -> list[Point]:

@@ -102,6 +102,7 @@ class SpaceForm:
 
     algorithm: Algorithm
     rows: list[Row]
+    scales: tuple[tuple[str, str], ...] = SCALES
 
     @classmethod
     def offered(cls, algorithm: Algorithm, task: str | None, fixed: Mapping[str, Any]) -> SpaceForm:
