@@ -98,7 +98,7 @@ class Run(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField()
     state = serializers.CharField()
-    source = serializers.ChoiceField(choices=["atelier", "client"])  # type: ignore[assignment]
+    source = serializers.ChoiceField(choices=["atelier", "study", "client"])  # type: ignore[assignment]
     experiment = ExperimentRef()
     dataset = serializers.CharField(allow_null=True)
     target = serializers.CharField(allow_null=True)
