@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from apps.accounts.models import Project
 from apps.tuning.models import Study, Trial
 from foundation.errors import NotFound
@@ -31,4 +33,16 @@ def get_trial(study: Study, number: object) -> Trial:
     found = trials.filter(number=wanted).first()
     if found is None:
         raise NotFound("trial.not_found", f"There is no trial {text[:20]} in this study.")
+    return found
+
+
+def get_trial_of_run(project: Project, run_id: str) -> Trial:
+    """The trial whose run has this id (32 hex digits). Raises NotFound."""
+    try:
+        key = UUID(run_id)
+    except ValueError:
+        key = UUID(int=0)
+    found = Trial.objects.select_related("run__job", "study").filter(run_id=key, run__project=project).first()
+    if found is None:
+        raise NotFound("trial.not_found", "There is no such trial in this project.")
     return found

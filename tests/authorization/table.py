@@ -140,6 +140,17 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/pipelines/{{name}}/runs/{{run}}/graph": {"GET": _V},
     f"{_P}/pipelines/{{name}}/runs/{{run}}/cancel": {"POST": _C},
     f"{_P}/pipelines/{{name}}/runs/{{run}}/rerun": {"POST": _C},
+    f"{_P}/studies": {"GET": _V, "POST": _C},
+    f"{_P}/studies/{{name}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
+    **{f"{_P}/studies/{{name}}/{verb}": {"POST": _C} for verb in ("restore", "stop", "resume", "final-run")},
+    f"{_P}/studies/{{name}}/trials": {"GET": _V},
+    f"{_P}/studies/{{name}}/trials/{{number}}": {"GET": _V},
+    f"{_P}/studies/{{name}}/importances": {"GET": _V},
+    **{
+        f"{_P}/studies/{{name}}/figures/{figure}": {"GET": _V}
+        for figure in ("history", "importances", "parallel")
+    },
+    f"{_P}/trials/{{run}}/reports": {"POST": _C},
     f"{_P}/monitors": {"GET": _V, "POST": _C},
     f"{_P}/monitors/{{name}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
     f"{_P}/monitors/{{name}}/restore": {"POST": _C},
