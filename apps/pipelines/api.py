@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
-from apps.accounts.api import ProjectAPIView, checked, paged
+from apps.accounts.api_base import ProjectAPIView, checked, paged
 from apps.pipelines import actions, queries
 from apps.pipelines import nodes as kinds
 from apps.pipelines.access import get_pipeline, get_pipeline_run, get_pipeline_version

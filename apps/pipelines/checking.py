@@ -36,6 +36,7 @@ def check_fields_of(
     """Note what is wrong with the `with` of a node. path: the way to it."""
     scope = _Scope(node, parameters, nodes, problems)
     kind = kinds.every().get(node.kind)
+    slips: list[str] = []
     for name, value in node.values.items():
         here = (*path, name)
         bad = scope.check_references(value, here)
@@ -44,6 +45,7 @@ def check_fields_of(
         field = kind.fields.get(name)
         if field is None:
             near = _near(name, kind.fields)
+            slips.append(near)
             problems.add(
                 "pipeline.unknown_field",
                 f"A node of kind {kind.name} has no field '{name[:60]}'.{near} It knows: {', '.join(kind.fields)}.",
@@ -57,6 +59,8 @@ def check_fields_of(
         name for name, field in kind.fields.items() if field.required and node.values.get(name) in (None, "")
     ]
     for name in missing:
+        if any(f"'{name}'" in slip for slip in slips):
+            continue  # it is there, misspelt
         problems.add(
             "pipeline.missing_input",
             f"The node '{node.name}' needs '{name}': {kind.fields[name].help}",

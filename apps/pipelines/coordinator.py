@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -148,7 +149,7 @@ class _Look:
             self._move_run(PipelineRunState.RUNNING, started_at=now())
         self._move_run(PipelineRunState.STOPPING, ending=PipelineRunState.FAILED, reason=sentence)
 
-    def _move_run(self, to: PipelineRunState, **fields: object) -> None:
+    def _move_run(self, to: PipelineRunState, **fields: Any) -> None:
         rows = PipelineRun.objects.filter(pk=self.run.pk)
         if PIPELINE_RUN.move(rows, to=to, updated_at=now(), **fields):
             self.run.state = to
@@ -277,7 +278,7 @@ class _Look:
             )
 
     def _record(self, node: NodeRun, step: Step) -> None:
-        fields: dict[str, object] = {}
+        fields: dict[str, Any] = {}
         if node.state == NodeState.WAITING:
             fields |= {"started_at": now(), "attempt": node.attempt + 1, "reason": ""}
         fields["inputs"] = node.inputs
@@ -296,7 +297,7 @@ class _Look:
         if step.subject is not None:
             self._draw(step.subject)
 
-    def _succeed(self, node: NodeRun, step: Done, fields: dict[str, object]) -> None:
+    def _succeed(self, node: NodeRun, step: Done, fields: dict[str, Any]) -> None:
         self._move(
             node,
             NodeState.SUCCEEDED,
@@ -309,7 +310,7 @@ class _Look:
 
     def _fail(self, node: NodeRun, sentence: str, *, final: bool = False) -> None:
         """Fail the node, or let it wait for another try while it has some left."""
-        fields: dict[str, object] = {}
+        fields: dict[str, Any] = {}
         if node.state == NodeState.WAITING:
             fields = {"started_at": now(), "attempt": node.attempt + 1, "inputs": node.inputs}
         tries = node.attempt + (1 if node.state == NodeState.WAITING else 0)
@@ -323,7 +324,7 @@ class _Look:
             return
         self._move(node, NodeState.FAILED, **fields, reason=sentence, note="", finished_at=now())
 
-    def _move(self, node: NodeRun, to: NodeState, **fields: object) -> None:
+    def _move(self, node: NodeRun, to: NodeState, **fields: Any) -> None:
         moved = NODE.move(
             NodeRun.objects.filter(pk=node.pk), to=to, frm=node.state, updated_at=now(), **fields
         )
@@ -333,7 +334,7 @@ class _Look:
                 setattr(node, name, value)
 
     @staticmethod
-    def _set(node: NodeRun, **fields: object) -> None:
+    def _set(node: NodeRun, **fields: Any) -> None:
         changed = {name: value for name, value in fields.items() if getattr(node, name) != value}
         if changed:
             NodeRun.objects.filter(pk=node.pk).update(**changed, updated_at=now())
@@ -348,7 +349,7 @@ class _Look:
             lineage.link(source=subject.reads, target=me, kind=EdgeKind.READ_BY)
 
 
-def _subject_fields(subject: Subject) -> dict[str, object]:
+def _subject_fields(subject: Subject) -> dict[str, Any]:
     return {
         "subject_kind": subject.kind,
         "subject_id": subject.id,

@@ -365,7 +365,7 @@ def _node(entry: Any, path: Path, problems: Problems) -> Node | None:
         return None
     if kind is None:
         problems.add("pipeline.missing_field", f"The node '{name}' has no kind.", path)
-    elif kind not in kinds.every():
+    elif not isinstance(kind, str) or kind not in kinds.every():
         near = nearest(kind, kinds.every()) if isinstance(kind, str) else ""
         problems.add(
             "pipeline.unknown_kind",

@@ -48,8 +48,8 @@ def refuse(problems: Sequence[Problem], places: Mapping[Path, Position] | None =
     where the text is known, line and column."""
     told = [_told(problem, places or {}) for problem in problems[:SHOWN]]
     first = problems[0]
-    position = {key: told[0][key] for key in ("pointer", "line", "column") if key in told[0]}
-    return Invalid(first.code, first.message, {**position, "errors": told})
+    detail: dict[str, Any] = {key: told[0][key] for key in ("pointer", "line", "column") if key in told[0]}
+    return Invalid(first.code, first.message, {**detail, "errors": told})
 
 
 def _told(problem: Problem, places: Mapping[Path, Position]) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class GraphNode(serializers.Serializer[Any]):
 class GraphEdge(serializers.Serializer[Any]):
     """source has to be done before target begins."""
 
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # an attribute of every field, too
     target = serializers.CharField()
 
 
@@ -208,7 +208,7 @@ class KindField(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     type = serializers.CharField()
-    required = serializers.BooleanField(required=False)
+    required = serializers.BooleanField(required=False)  # type: ignore[assignment]  # as above
     help = serializers.CharField()
 
 

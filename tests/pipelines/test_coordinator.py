@@ -163,7 +163,8 @@ def test_a_run_ends_when_its_person_is_off_boarded(plant: Plant, how: str) -> No
     states = plant.look(run)
     assert states["train"] == "cancelled"
     assert run.state == "failed"
-    assert "contributor" in run.reason and "any more" in run.reason
+    assert "contributor" in run.reason
+    assert "any more" in run.reason
 
 
 def test_a_waiting_run_of_somebody_who_left_fails_without_starting_anything(plant: Plant) -> None:

@@ -180,7 +180,7 @@ def _better(values: Mapping[str, Any], project: Project) -> Verdict:
 
 def _number_of(metric: str, metrics: Any, whose: str) -> float:
     value = metrics.get(metric) if isinstance(metrics, dict) else None
-    if not matches(value, "number"):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         known = ", ".join(sorted(metrics)[:20]) if isinstance(metrics, dict) and metrics else "none"
         raise Invalid("pipeline.input", f"There is no {str(metric)[:60]} of {whose}; there are: {known}.")
     return float(value)

@@ -54,7 +54,7 @@ class DatasetCheck(NodeKind):
 
     def faults(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         least, most = values.get("rows_at_least"), values.get("rows_at_most")
-        if matches(least, "number") and matches(most, "number") and least > most:
+        if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
             yield "rows_at_most", f"No dataset has at least {least} and at most {most} rows."
         columns = values.get("columns")
         if columns is not None and not all(isinstance(name, str) for name in columns):

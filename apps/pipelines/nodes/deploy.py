@@ -103,9 +103,8 @@ class Deploy(NodeKind):
 
 
 def _newest(deployment: Deployment) -> Revision:
-    return (  # type: ignore[no-any-return]  # a deployment has one from its first moment
-        deployment.revisions.select_related("deployment__project", "deployment__current").first()
-    )
+    """A deployment has one from its first moment."""
+    return deployment.revisions.select_related("deployment__project", "deployment__current").latest("number")
 
 
 def _after(revision: Revision) -> Step:

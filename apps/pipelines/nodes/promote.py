@@ -100,7 +100,7 @@ class Promote(NodeKind):
         """A request that waits for somebody is withdrawn."""
         super().cancel(ctx)
         waiting = (
-            Promotion.objects.filter(pk=ctx.node.subject_id or None, state=PromotionState.AWAITING_APPROVAL)
+            Promotion.objects.filter(pk=ctx.node.subject_id, state=PromotionState.AWAITING_APPROVAL)
             .select_related("version__model", "project", "created_by")
             .first()
             if ctx.node.subject_kind == "promotion"
