@@ -41,6 +41,14 @@ def address_of(request: HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
+def actor_for_request(request: HttpRequest) -> Actor:
+    """The actor of the request's session."""
+    user: Any = getattr(request, "user", None)
+    signed_in = user is not None and user.is_authenticated and user.is_active
+    actor = Actor(user=user) if signed_in else ANONYMOUS
+    return replace(actor, request_id=getattr(request, "request_id", ""), address=address_of(request))
+
+
 class ActorMiddleware:
     """Puts request.actor on every request (session only; tokens are read by the API's authentication)."""
 
@@ -49,13 +57,11 @@ class ActorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user: Any = getattr(request, "user", None)
-        if user is not None and user.is_authenticated and user.is_active:
-            actor = Actor(user=user)
-        else:
-            actor = ANONYMOUS
-        request.actor = replace(  # type: ignore[attr-defined]
-            actor, request_id=getattr(request, "request_id", ""), address=address_of(request)
-        )
+        actor = actor_for_request(request)
+        if actor.user is not None and user.one_time_until is not None:
+            # Until another password is chosen the session opens nothing but the page where that is done.
+            actor = replace(actor, user=None)
+        request.actor = actor  # type: ignore[attr-defined]
         return self.get_response(request)
 
 

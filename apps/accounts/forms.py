@@ -6,11 +6,11 @@ import zoneinfo
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import PasswordChangeForm
 
 from apps.accounts.models import Project, Team
-from apps.accounts.states import Role, Scope
+from apps.accounts.states import Scope
 
+STRENGTH_HELP = "At least 10 characters; not a common one, not digits alone, not like your name."
 LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "never"))
 
 
@@ -32,16 +32,44 @@ class SignInForm(forms.Form):
     )
 
 
-class PasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """Django's form and its rules, in our words."""
+class PasswordForm(forms.Form):
+    """Another password. The present one is looked at by the action, which counts wrong tries."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["old_password"].label = "Present password"
-        new = self.fields["new_password1"]
-        new.help_text = "At least 10 characters; not a common one, not digits alone, not like your name."
-        again = self.fields["new_password2"]
-        again.label, again.help_text = "New password, again", ""
+    old_password = forms.CharField(
+        label="Present password",
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+    new_password1 = forms.CharField(
+        label="New password",
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=STRENGTH_HELP,
+    )
+    new_password2 = forms.CharField(
+        label="New password, again",
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Both must be the same."""
+        data: dict[str, Any] = super().clean() or {}
+        if {"new_password1", "new_password2"} <= data.keys() and data["new_password1"] != data[
+            "new_password2"
+        ]:
+            self.add_error("new_password2", "The two are not the same.")
+        return data
+
+
+class ProfileForm(forms.Form):
+    """How others see one, and where mail goes."""
+
+    name = forms.CharField(label="Name", max_length=150, required=False, help_text="Shown to others.")
+    email = forms.EmailField(label="E-mail", max_length=254, required=False)
 
 
 class TokenForm(forms.Form):
@@ -76,13 +104,6 @@ class TokenForm(forms.Form):
         return int(text) if text else None
 
 
-class MemberForm(forms.Form):
-    """Add somebody to a team, or change a role."""
-
-    username = forms.CharField(label="Name of the account", max_length=150)
-    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.CONTRIBUTOR)
-
-
 class TeamForm(forms.Form):
     """A new team."""
 
@@ -92,6 +113,15 @@ class TeamForm(forms.Form):
     )
     description = forms.CharField(
         label="Description", required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=5000
+    )
+
+
+class TeamSettingsForm(forms.Form):
+    """Name and description of a team."""
+
+    name = forms.CharField(label="Name", max_length=80)
+    description = forms.CharField(
+        label="Description", required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=5000
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 
 from apps.accounts.access import (
     check_role,
@@ -28,6 +29,8 @@ def _to_login(request: HttpRequest) -> HttpResponse:
         response = HttpResponse(status=204)
         response["HX-Redirect"] = redirect_to_login(request.headers.get("HX-Current-URL", "/")).url
         return response
+    if request.user.is_authenticated:  # with a one-time password
+        return redirect("accounts:password")
     return redirect_to_login(request.get_full_path())
 
 
@@ -67,13 +70,14 @@ def project_page(
             request.can_maintain = mine is not None and mine.rank >= Role.MAINTAINER.rank
             return view(request, found, *args, **kwargs)
 
+        wrapper.roles = {"GET": role, "POST": max(role, write, key=lambda one: one.rank)}  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
 
 
 def team_page(
-    role: Role = Role.VIEWER, *, write: Role = Role.OWNER
+    role: Role = Role.MEMBER, *, write: Role = Role.OWNER
 ) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """view(request, team, ...) for /teams/<slug:team>/…: 404 for strangers, `write` to POST."""
 
@@ -90,8 +94,10 @@ def team_page(
                 check_role(mine, write)
             request.team, request.role = found, mine
             request.can_own = mine is Role.OWNER
+            request.can_maintain = mine is not None and mine.rank >= Role.MAINTAINER.rank
             return view(request, found, *args, **kwargs)
 
+        wrapper.roles = {"GET": role, "POST": max(role, write, key=lambda one: one.rank)}  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +50,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Work:
-    """The newest pieces of running work, and how many there are."""
+    """The newest pieces of running work, and how many there are in each project."""
 
     entries: list[Entry] = field(default_factory=list)
-    total: int = 0
+    by_project: dict[UUID, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.by_project.values())
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,10 @@ def register_work(provider: Callable[[Sequence[Project], int], Work]) -> None:
 def work_in(projects: Sequence[Project], limit: int = 8) -> Work:
     """What is running in these projects."""
     found = [provider(projects, limit) for provider in _WORK]
-    entries = [entry for work in found for entry in work.entries]
-    return Work(entries[:limit], sum(work.total for work in found))
+    counts: Counter[UUID] = Counter()
+    for work in found:
+        counts.update(work.by_project)
+    return Work([entry for work in found for entry in work.entries][:limit], dict(counts))
 
 
 def usage_of(team: Team, projects: Sequence[Project], *, max_age: datetime.timedelta = MAX_AGE) -> Usage:

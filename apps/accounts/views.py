@@ -1,4 +1,4 @@
-"""Sign-in, the own account with its tokens, and teams."""
+"""Sign-in and the own account with its tokens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -18,12 +17,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import actions
 from apps.accounts.access import visible_projects
-from apps.accounts.authentication import address_of
-from apps.accounts.forms import MemberForm, PasswordForm, SignInForm, TeamForm, TokenForm
-from apps.accounts.models import Team
-from apps.accounts.pages import signed_in, team_page
-from apps.accounts.queries import members_of, own_tokens
-from apps.accounts.states import Role
+from apps.accounts.authentication import actor_for_request, address_of
+from apps.accounts.forms import PasswordForm, ProfileForm, SignInForm, TokenForm
+from apps.accounts.pages import signed_in
+from apps.accounts.queries import own_tokens
 from foundation.clock import now
 from foundation.errors import AtelierError, Forbidden, NotFound, TooMany
 from foundation.ui.forms import add_error
@@ -56,12 +53,18 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             status = 429
         else:
             user: Any = authenticate(request, username=name, password=form.cleaned_data["password"])
-            if user is not None and not user.is_service:
+            if user is not None and user.one_time_until is not None and user.one_time_until <= now():
+                form.add_error(
+                    None, "This one-time password has expired. An owner of your team can give you another."
+                )
+                status = 422
+            elif user is not None and not user.is_service:
                 actions.clear_login_failures(username=name, address=address)
                 login(request, user)
-                return redirect(_next_page(request))
-            form.add_error(None, "This name and password do not belong together.")
-            status = 422
+                return redirect("accounts:password" if user.one_time_until else _next_page(request))
+            else:
+                form.add_error(None, "This name and password do not belong together.")
+                status = 422
     elif request.method == "POST":
         status = 422
     return render(request, "account/login.html", {"form": form, "next": _next_page(request)}, status=status)
@@ -124,73 +127,55 @@ def token_revoke(request: Any, token: UUID) -> HttpResponse:
     return redirect("accounts:account")
 
 
-@sensitive_post_parameters()
 @signed_in
-@never_cache
-def password(request: Any) -> HttpResponse:
-    """Change the own password; other sessions end."""
-    form = PasswordForm(request.user, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        update_session_auth_hash(request, form.user)
-        messages.success(request, "Your password is changed. Other sessions have to sign in again.")
-        return redirect("accounts:account")
-    return render(request, "account/password.html", {"form": form}, status=422 if form.is_bound else 200)
-
-
-@signed_in
-def team_new(request: Any) -> HttpResponse:
-    """Make a team; its maker becomes the owner."""
-    form = TeamForm(request.POST or None)
+def profile(request: Any) -> HttpResponse:
+    """Change the name that others see and the address."""
+    initial = {"name": request.user.get_full_name(), "email": request.user.email}
+    form = ProfileForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            team = actions.create_team(actor=request.actor, **form.cleaned_data)
+            actions.update_user(actor=request.actor, user=request.user, **form.cleaned_data)
         except AtelierError as error:
             add_error(form, error)
         else:
-            messages.success(request, f"The team {team.name} is ready.")
-            return redirect("accounts:team", team.slug)
-    return render(request, "teams/new.html", {"form": form}, status=422 if form.is_bound else 200)
+            messages.success(request, "Your profile is saved.")
+            return redirect("accounts:account")
+    return render(request, "account/profile.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
-@team_page()
-def team_detail(request: Any, team: Team) -> HttpResponseBase:
-    """Members with their roles and the team's projects; owners add members and change roles here."""
-    form = MemberForm(request.POST or None)
-    status = 200
-    if request.method == "POST":
-        status = 422
-        if form.is_valid():
-            try:
-                member = actions.set_member(actor=request.actor, team=team, **form.cleaned_data)
-            except AtelierError as error:
-                add_error(form, error)
-                status = error.status
-            else:
-                messages.success(
-                    request, f"{member.user.label} is now {Role(member.role).label.lower()} in {team.name}."
-                )
-                return redirect("accounts:team", team.slug)
-    context = {
-        "team": team,
-        "members": members_of(team),
-        "projects": visible_projects(request.actor).filter(team=team).distinct().order_by("name"),
-        "form": form,
-        "can_own": request.can_own,
-        "roles": Role,
-    }
-    return render(request, "teams/team.html", context, status=status)
-
-
-@team_page()
+@signed_in
 @require_POST
-def member_remove(request: Any, team: Team) -> HttpResponseBase:
-    """Take a member out of the team."""
-    username = request.POST.get("username", "")
-    try:
-        actions.remove_member(actor=request.actor, team=team, username=username)
-    except AtelierError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"{username} is no longer a member of {team.name}.")
-    return redirect(reverse("accounts:team", args=[team.slug]))
+def sign_out_everywhere(request: Any) -> HttpResponse:
+    """End all sessions of the account, this one too."""
+    actions.sign_out_everywhere(actor=request.actor, user=request.user)
+    logout(request)
+    messages.success(request, "You are signed out everywhere.")
+    return redirect("accounts:login")
+
+
+@sensitive_post_parameters()
+@never_cache
+def password(request: Any) -> HttpResponse:
+    """Change the own password; other sessions end. With a one-time password this is the only page."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.path)
+    form = PasswordForm(request.POST or None)
+    status = 422 if form.is_bound else 200
+    if form.is_bound and form.is_valid():
+        try:
+            actions.change_password(
+                actor=actor_for_request(request),
+                user=request.user,
+                old=form.cleaned_data["old_password"],
+                new=form.cleaned_data["new_password1"],
+            )
+        except AtelierError as error:
+            names = {"old": "old_password", "new": "new_password1"}
+            form.add_error(names.get(error.detail.get("field", "")), error.message)
+            status = error.status
+        else:
+            update_session_auth_hash(request, request.user)
+            messages.success(request, "Your password is changed. Other sessions have to sign in again.")
+            return redirect("accounts:account" if request.actor.is_authenticated else _next_page(request))
+    must = request.user.one_time_until is not None
+    return render(request, "account/password.html", {"form": form, "must_change": must}, status=status)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from apps.datasets.models import DatasetVersion
 from foundation.errors import Conflict, Invalid
+from foundation.streams import stream
 
 FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
 CHUNK = 1024 * 1024
@@ -39,20 +39,11 @@ def download(request: HttpRequest, version: DatasetVersion, kind: str) -> Stream
         chunks = lambda: merged_parquet(parts)  # noqa: E731
     else:
         chunks = lambda: as_csv(parts)  # noqa: E731
-    # Under ASGI Django would first collect a synchronous iterator whole.
-    content: Any = in_threads(chunks()) if hasattr(request, "scope") else chunks()
-    response = StreamingHttpResponse(content, content_type=FORMATS[kind])
-    response["Content-Disposition"] = f'attachment; filename="{version.dataset.name}-{version.number}.{kind}"'
-    response["X-Content-Type-Options"] = "nosniff"
+    filename = f"{version.dataset.name}-{version.number}.{kind}"
+    response = stream(request, chunks(), content_type=FORMATS[kind], filename=filename)
     if whole:
         response["Content-Length"] = str(parts[0].stat().st_size)
     return response
-
-
-async def in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, each made in a thread."""
-    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        yield chunk
 
 
 def file_chunks(path: Path) -> Iterator[bytes]:

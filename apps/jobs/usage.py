@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.urls import reverse
 
 from apps.accounts.models import Project
@@ -43,10 +43,8 @@ def running(projects: Sequence[Project], limit: int) -> Work:
         for job in jobs
         if job.project_id in by_id
     ]
-    total = len(jobs)
-    if total == limit:
-        total = Job.objects.filter(project__in=projects, state__in=LIVE).count()
-    return Work(entries, total)
+    counts = Job.objects.filter(project__in=projects, state__in=LIVE).order_by().values_list("project")
+    return Work(entries, dict(counts.annotate(count=Count("pk"))))
 
 
 register_meter(cpu_seconds, Gauge("cpu", "CPU this month", SECONDS))

@@ -112,7 +112,8 @@ def _user_of_session(session_key: str) -> Any:
     request = HttpRequest()
     request.session = SessionStore(session_key)
     user: Any = get_user(request)
-    return user if user.is_authenticated and user.is_active else None
+    # With a one-time password a session opens nothing but the page where another is chosen.
+    return user if user.is_authenticated and user.is_active and user.one_time_until is None else None
 
 
 def actor_of(caller: Caller) -> Any:

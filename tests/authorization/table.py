@@ -269,6 +269,23 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/jobs/{job}/log": {"GET": _V},
     "p/{project}/jobs/{job}/log/download": {"GET": _V},
     "p/{project}/jobs/{job}/cancel": {"POST": _C},
+    "p/{project}/pipelines/": {"GET": _V},
+    "p/{project}/pipelines/new": {"GET": _V, "POST": _C},
+    "p/{project}/pipelines/validate": {"POST": _C},
+    "p/{project}/pipelines/{name}": {"GET": _V},
+    "p/{project}/pipelines/{name}/edit": {"GET": _V, "POST": _C},
+    "p/{project}/pipelines/{name}/settings": {"GET": _V, "POST": _C},
+    "p/{project}/pipelines/{name}/runs": {"GET": _V, "POST": _C},
+    "p/{project}/pipelines/{name}/runs/{number}": {"GET": _V},
+    **{
+        f"p/{{project}}/pipelines/{{name}}/{part}": {"GET": _V}
+        for part in ("live", "versions", "versions/{number}", "runs/{number}/live")
+    },
+    **{
+        f"p/{{project}}/pipelines/{{name}}/runs/{{number}}/{verb}": {"POST": _C}
+        for verb in ("cancel", "resume", "again")
+    },
+    **{f"p/{{project}}/pipelines/{{name}}/{verb}": {"POST": _C} for verb in ("trash", "restore")},
     "p/{project}/schedules/": {"GET": _V},
     "p/{project}/schedules/new/{noun}/{name}": {"GET": _V, "POST": _C},
     "p/{project}/schedules/preview": {"GET": _V},

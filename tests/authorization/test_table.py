@@ -32,6 +32,8 @@ SUCCEEDS = {
     ("api/v1/projects/{project}", "DELETE"),
     ("api/v1/projects/{project}/restore", "POST"),
     ("p/{project}/settings/trash", "POST"),
+    ("teams/{team}/projects/{project}/trash", "POST"),
+    ("teams/{team}/projects/{project}/restore", "POST"),
 }
 
 

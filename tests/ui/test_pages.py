@@ -122,16 +122,16 @@ def test_changing_the_password_keeps_this_session(people: Any) -> None:
 
 def test_an_owner_adds_and_removes_members(people: Any) -> None:
     owner = people.client("owner")
-    url = f"/teams/{people.team.slug}/"
-    assert owner.post(url, {"username": "stranger", "role": "viewer"}).status_code == 302
+    url = f"/teams/{people.team.slug}/members/"
+    assert owner.post(f"{url}new/add", {"username": "stranger", "role": "viewer"}).status_code == 302
     assert Membership.objects.filter(team=people.team, user=people.stranger).exists()
-    assert owner.post(f"{url}members/remove", {"username": "stranger"}).status_code == 302
+    assert owner.post(f"{url}stranger/remove").status_code == 302
     assert not Membership.objects.filter(team=people.team, user=people.stranger).exists()
 
 
 def test_an_unknown_account_is_named_in_the_form(people: Any) -> None:
     answer = people.client("owner").post(
-        f"/teams/{people.team.slug}/", {"username": "ghost", "role": "viewer"}
+        f"/teams/{people.team.slug}/members/new/add", {"username": "ghost", "role": "viewer"}
     )
     assert answer.status_code == 404
     assert "There is no account" in answer.content.decode()
@@ -140,12 +140,10 @@ def test_an_unknown_account_is_named_in_the_form(people: Any) -> None:
 @pytest.mark.parametrize(("persona", "status"), [("contributor", 403), ("viewer", 403), ("stranger", 404)])
 def test_only_an_owner_changes_members(people: Any, persona: str, status: int) -> None:
     client = people.client(persona)
-    assert (
-        client.post(f"/teams/{people.team.slug}/", {"username": "viewer", "role": "owner"}).status_code
-        == status
-    )
-    remove = client.post(f"/teams/{people.team.slug}/members/remove", {"username": "viewer"})
-    assert remove.status_code == status
+    url = f"/teams/{people.team.slug}/members/"
+    assert client.post(f"{url}new/add", {"username": "viewer", "role": "owner"}).status_code == status
+    assert client.post(f"{url}viewer/", {"role": "owner"}).status_code == status
+    assert client.post(f"{url}maintainer/remove").status_code == status
 
 
 def test_a_team_can_be_made(people: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -60,15 +60,23 @@ def check_project_roles(team: Team, roles: Mapping[Any, Any]) -> dict[Project, R
 
 @transaction.atomic
 def set_member(
-    *, actor: Actor, team: Team, username: str, role: str, projects: Mapping[str, str] | None = None
+    *,
+    actor: Actor,
+    team: Team,
+    username: str,
+    role: str,
+    projects: Mapping[str, str] | None = None,
+    check: Callable[[Membership | None], None] = lambda before: None,
 ) -> Membership:
     """Add a member or change a role. projects: {slug: role} in place of all roles in single projects; None leaves
-    them. Raises NotFound for an unknown user, Conflict when the last owner would go."""
+    them. check: sees the membership as it stands behind the lock, and may refuse. Raises NotFound for an unknown
+    user, Conflict when the last owner would go."""
     wanted = check_team_role(role)
     lock_team(team, actor)
     user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
         raise NotFound("user.not_found", f"There is no account '{username[:60]}'.", {"field": "username"})
+    check(Membership.objects.filter(team=team, user=user).first())
     return put_member(actor=actor, team=team, user=user, role=wanted, projects=projects)
 
 

@@ -30,6 +30,9 @@ def check_timezone(text: str) -> str:
     return text
 
 
+ROLE_TO_CREATE = Role.MAINTAINER
+
+
 @transaction.atomic
 def create_project(
     *,
@@ -51,7 +54,7 @@ def create_project(
     if team is None:
         team = _only_team(user)
     role = role_in_team(actor, team.pk)
-    if role is None or role.rank < Role.MAINTAINER.rank:
+    if role is None or role.rank < ROLE_TO_CREATE.rank:
         raise Forbidden("role.too_small", "Projects are made by maintainers and owners of the team.")
     if Project.objects.filter(slug=slug).exists():
         raise Conflict(
