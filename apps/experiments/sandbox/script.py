@@ -34,6 +34,7 @@ from apps.experiments.sandbox.script_outputs import keep
 from foundation.tasks import Context, UserError
 
 LOOK_SECONDS = 0.2
+HINTS = {"ModuleNotFoundError": " A script has the packages that the studio itself uses."}
 FAILURE_BYTES = 2000
 
 
@@ -195,21 +196,28 @@ def judge(end: End, name: str, failure: str = "") -> UserError | OSError:
 def _exception(told: dict[str, Any], name: str, lead: str) -> UserError:
     if told.get("too_large"):
         return UserError(
-            f"{lead}The script wrote more than its files may have together{_place(told, name)}.",
+            f"{lead}Stopped: the script wrote more than the {_disk_limit():.1f} GB of files that it may"
+            f"{_place(told, name)}.",
             code="job.disk_limit",
         )
-    said = f"{told.get('type')}: {told.get('message')}".removesuffix(": ")
-    more = (
-        " A script has the packages that the studio itself uses."
-        if told.get("type") == "ModuleNotFoundError"
-        else ""
-    )
+    lines = str(told.get("message") or "").strip().splitlines() or [""]  # the others stand in the log
+    said = f"{told.get('type')}: {lines[0].rstrip('.')}".removesuffix(": ")
+    more = HINTS.get(str(told.get("type")), "")
+    if "skops_trusted_types" in lines[0]:
+        more = ' Give log_model or save_model serialization_format="cloudpickle".'
     frames = [frame for frame in told.get("frames") or () if isinstance(frame, dict)]
     return UserError(
         f"{lead}{said}{_place(told, name)}.{more}",
         code="script.failed",
         detail={"frames": [{k: frame.get(k) for k in ("line", "function", "text")} for frame in frames]},
     )
+
+
+def _disk_limit() -> float:
+    """The size that no file of this process exceeds, in GB."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] / 1e9
 
 
 def _place(told: dict[str, Any], name: str) -> str:

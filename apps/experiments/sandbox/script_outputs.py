@@ -50,14 +50,19 @@ def keep(
         log.keep_model(folders.model)
     for sentence in left_out[:LEFT_OUT_AT_MOST]:
         ctx.log.warning("%s", sentence)
-    if files or loose or is_model:
+    if files or loose:
+        ctx.log.info("Kept %s.", _count(len(files) + len(loose)))
+    model = _model(ctx, log)
+    if model is not None:
         ctx.log.info(
-            "Kept %s and %s.", _count(len(files) + len(loose)), "a model" if is_model else "no model"
+            "The model of this run is %s%s.",
+            model["id"],
+            "" if model.get("signature") else "; it has no signature, so it cannot be deployed",
         )
     return {
         "files": len(files) + len(loose),
         "left_out": left_out[:LEFT_OUT_AT_MOST],
-        "model": _model(ctx, log),
+        "model": model,
         "model_files": bool(loose),
     }
 

@@ -38,9 +38,13 @@ model.fit(train, y_train)
 
 # What is logged with MLflow lands in this run; the model can then be registered and deployed.
 mlflow.log_metric("accuracy", model.score(test, y_test))
-signature = mlflow.models.infer_signature(test, model.predict(test))
 mlflow.sklearn.log_model(
-    model, name="model", signature=signature, input_example=test.head(3), serialization_format="cloudpickle"
+    model,
+    name="model",
+    signature=mlflow.models.infer_signature(test, model.predict(test)),
+    input_example=test.head(3),
+    pip_requirements=["scikit-learn", "pandas"],  # MLflow would take seconds to find them out
+    serialization_format="cloudpickle",
 )
 
 # Files in this folder become artifacts of the run.

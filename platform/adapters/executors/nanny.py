@@ -196,11 +196,12 @@ class Nanny:
         if self.status is not None:
             return
         self._pass_progress(now)
-        if self.kill_at is not None and now >= self.kill_at:
-            self.status = proctree.kill_tree(os.getpid()).get(self.pid, signal.SIGKILL)
+        if self._killed_when_due():
             return
         tree = proctree.descendants(os.getpid())
         self._check(tree, now)
+        if self._killed_when_due():
+            return
         if now >= self._news_next:
             self._news_next = now + NEWS_SECONDS
             seconds = sum(map(proctree.processor_time, tree))
@@ -209,15 +210,24 @@ class Nanny:
             if allowed is not None and seconds > allowed + NEWS_SECONDS:  # several processes share the limit
                 self._end(Cause.CPU, grace=10.0, used=seconds, limit=allowed)
 
+    def _killed_when_due(self) -> bool:
+        if self.kill_at is None or time.monotonic() < self.kill_at:
+            return False
+        self.status = proctree.kill_tree(os.getpid()).get(self.pid, signal.SIGKILL)
+        return True
+
     def _check(self, tree: list[int], now: float) -> None:
         limits = self.limits
+        if (
+            len(tree) > limits.processes
+        ):  # first: reading the memory of a fork bomb takes longer than its growth
+            self._end(Cause.PROCESSES, grace=0, used=len(tree), limit=limits.processes)
+            return
         self.memory = max(0, sum(map(proctree.private_memory, tree)) - (self.baseline if tree else 0))
         self.peak = max(self.peak, self.memory)
         wall = now - self.began
         if limits.memory_bytes is not None and self.memory > limits.memory_bytes:
             self._end(Cause.MEMORY, grace=0, used=self.memory, limit=limits.memory_bytes)
-        elif len(tree) > limits.processes:
-            self._end(Cause.PROCESSES, grace=0, used=len(tree), limit=limits.processes)
         elif limits.wall_seconds is not None and wall > limits.wall_seconds:
             self._end(Cause.WALL, grace=10.0, used=wall, limit=limits.wall_seconds)
         elif limits.disk_bytes is not None and now >= self._disk_next:
