@@ -7,5 +7,8 @@ class InboxConfig(AppConfig):
     verbose_name = "Inbox"
 
     def ready(self) -> None:
-        """Listen to the news of the apps below."""
-        from apps.inbox import news  # noqa: F401
+        """Listen to the news of the apps below, and mail their invitations."""
+        from apps.accounts.invitation_links import register_mailer
+        from apps.inbox import mailing, news  # noqa: F401
+
+        register_mailer(mailing.mail_invitation)

@@ -18,7 +18,7 @@ from django.db.models.functions import Cast, Now
 
 from adapters.mail import Letter, get_post
 from apps.accounts.access import Actor, actor_for, require_user
-from apps.accounts.models import User
+from apps.accounts.models import Invitation, User
 from apps.inbox import queries
 from apps.inbox.models import Message, Notification
 from apps.inbox.states import MAIL, MailState
@@ -206,6 +206,20 @@ def send_test(*, actor: Actor) -> Message:
     if message is None:
         raise Conflict("mail.test_recent", "A test message was sent within this minute; look for that one.")
     return message
+
+
+def mail_invitation(invitation: Invitation, link: str) -> bool:
+    """Send an invitation's link to the address it was made for (accounts.invitation_links asks). Whether it is on
+    its way."""
+    inviter, team = invitation.invited_by.label, invitation.team.name
+    text = (
+        f"{inviter} invites you to the team {team} on Atelier as {invitation.get_role_display().lower()}.\n\n"
+        f"Join with this link until {invitation.expires_at:%-d %b %Y, %H:%M} UTC; it works once:\n{link}\n\n"
+        "If you do not know what this is, ignore it: nothing happens without the link.\n"
+    )
+    subject = f"[Atelier] {inviter} invites you to {team}"
+    key = f"invitation:{invitation.pk}"
+    return compose(to=invitation.email, subject=subject, text=text, key=key) is not None
 
 
 def tidy(*, days: int = 180) -> None:
