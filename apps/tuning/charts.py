@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.experiments.metric_catalogue import title
-from apps.tuning.importances import FEWEST_TRIALS, METHOD, Importances
+from apps.tuning.importances import FEWEST_TRIALS, Importances
 from apps.tuning.models import Study
 from apps.tuning.parallel import HUES, Parallel, parallel_of
 from apps.tuning.reading import Point, importances_of_study, points_of
@@ -77,6 +77,7 @@ def history(points: Sequence[Point], *, metric: str, maximize: bool) -> Figure:
             }
         )
     layout = _layout("trial", name)
+    layout["xaxis"] |= {"zeroline": False}
     if any(point.state == TrialState.FAILED for point in shown):
         feet = [0.02 if point.state == TrialState.FAILED else None for point in shown]
         marker = {"color": "var(--red)", "size": 8, "symbol": "triangle-up"}
@@ -138,7 +139,7 @@ def importances(found: Importances | None) -> Figure:
         "marker": {"color": "var(--series-1)"},
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
-    layout = _layout(f"share of the importance ({METHOD}, {found.trials} complete trials)", "")
+    layout = _layout("share of the importance", "")
     layout["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     layout["yaxis"] |= {"type": "category", "automargin": True}
     return {"data": [bars], "layout": layout | {"showlegend": False, "bargap": 0.35}}

@@ -33,7 +33,7 @@ class StudyForm(RunForm):
         label="Name", max_length=63, help_text="Letters, digits, dots, dashes; unique in the project."
     )
     metric = forms.ChoiceField(
-        label="Objective", help_text="What every trial is judged by, on rows it has not seen."
+        label="Metric", help_text="What every trial is judged by, on rows it has not seen."
     )
     direction = forms.ChoiceField(
         label="Direction",

@@ -20,6 +20,7 @@ from apps.tuning.access import get_study
 from apps.tuning.forms import FORM_FIELDS, StudyForm, initial_of_study
 from apps.tuning.models import Study
 from apps.tuning.space_form import SpaceForm
+from apps.tuning.spec import likely_task
 from foundation.errors import AtelierError
 
 #: What an address may fill in.
@@ -65,9 +66,7 @@ class NewStudy:
         self.algorithm = algorithms.get(wanted if wanted in names else default_algorithm())
         self.wrong_algorithm = wanted if wanted and wanted not in names else ""
         target = self._target(str(source.get("target") or ""))
-        self.task = str(source.get("task") or "") or (
-            task_of_target(self.version, target) if self.version else None
-        )
+        self.task = str(source.get("task") or "") or self._likely_task(target)
         if entered is None:
             given |= {"target": target, "dataset": self.version.label if self.version else ""}
             given.setdefault("name", self._free_name())
@@ -105,6 +104,11 @@ class NewStudy:
         first = self.versions[0] if self.versions else ""
         wanted = label if label in self.versions else next(same, first)
         return get_usable_version(self.actor, self.project, wanted) if wanted else None
+
+    def _likely_task(self, target: str) -> str | None:
+        if self.version is None or not target:
+            return None
+        return task_of_target(self.version, target) or likely_task(self.version, target)
 
     def _target(self, wanted: str) -> str:
         if self.version is None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import F
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -22,7 +22,7 @@ from apps.experiments.metric_catalogue import title
 from apps.experiments.models import Run
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
-from apps.tuning import charts
+from apps.tuning import charts, queries
 from apps.tuning.drawing import draw_parallel
 from apps.tuning.importances import FEWEST_TRIALS, METHOD, Importances
 from apps.tuning.models import Study
@@ -36,22 +36,6 @@ from foundation.ui.listing import PAGE_SIZE, Listing, list_page, url_with
 ORDERS = {"name": "name", "state": "state", "created": "created_at", "trials": "n_told"}
 #: Trials whose pace tells how long the others will take.
 PACE_OF = 20
-
-
-def studies_of(project: Project, *, q: str = "", state: str = "", trashed: bool = False) -> QuerySet[Any]:
-    """Studies with n_told, n_complete, highest and lowest value."""
-    rows = Study.objects.filter(project=project, deleted_at__isnull=not trashed)
-    if q:
-        rows = rows.filter(name__icontains=q.replace("\x00", ""))
-    if state in StudyState.values:
-        rows = rows.filter(state=state)
-    done = Q(trials__state=TrialState.COMPLETE)
-    return rows.select_related("project", "dataset_version__dataset", "created_by").annotate(
-        n_told=Count("trials", filter=Q(trials__state__in=TOLD)),
-        n_complete=Count("trials", filter=done),
-        highest=Max("trials__value", filter=done),
-        lowest=Min("trials__value", filter=done),
-    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,9 @@ class StudiesPage:
         """From the URL's q, state, trashed, order_by and cursor."""
         q, state = request.GET.get("q", "").strip()[:63], request.GET.get("state", "")
         trashed = request.GET.get("trashed") == "1"
-        rows = studies_of(project, q=q, state=state, trashed=trashed)
+        state = state if state in StudyState.values else ""
+        told = F("n_complete") + F("n_pruned") + F("n_failed")
+        rows = queries.studies_of(project, q=q, state=state, trashed=trashed).annotate(n_told=told)
         listing = list_page(request, rows, orders=ORDERS, default="-created")
         if trashed:
             name_trashers(project, listing.rows, "study.trash")
@@ -247,6 +233,12 @@ class StudyPage:
         return charts.importances(found) if found else None
 
     @property
+    def importance_title(self) -> str:
+        """By which method, and out of how many trials."""
+        found = self.importances
+        return f"{METHOD} over {found.trials} complete trials" if found else ""
+
+    @property
     def importance_note(self) -> str:
         """Why there are no importances yet, or how they come about."""
         done = len(complete(self.points))
@@ -254,7 +246,9 @@ class StudyPage:
             return (
                 f"Shown from {FEWEST_TRIALS} complete trials on; {done} {'is' if done == 1 else 'are'} there."
             )
-        return f"{METHOD}: where the best tenth of the trials lies, against all of them."
+        if self.importances is None:
+            return "All complete trials are alike, so nothing made a difference."
+        return "By how much the best tenth of the trials lies elsewhere than all of them, per parameter."
 
     @property
     def register_url(self) -> str:
@@ -353,6 +347,11 @@ class TrialTable:
     columns: list[Column]
     state: str
     states: Sequence[tuple[str, str]] = field(default_factory=lambda: list(TrialState.choices))
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether a shown trial has a reason to tell."""
+        return any(row.reason for row in self.listing.rows)
 
     @classmethod
     def build(cls, request: HttpRequest, page: StudyPage) -> TrialTable:

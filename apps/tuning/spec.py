@@ -96,7 +96,7 @@ def parse_study(data: object, *, actor: Actor, project: Project) -> StudySpec:
     shared = {key: data[key] for key in OF_THE_RUN if key in data}
     given = data.get("parameters")
     run = parse_spec({**shared, "parameters": given}, actor=actor, project=project)
-    task = run.task or _likely_task(run.version, run.target)
+    task = run.task or likely_task(run.version, run.target)
     _check_task(run, task)
     fixed = run.algorithm.clean(given, task)
     named = [key for key in fixed if isinstance(given, Mapping) and key in given]
@@ -123,7 +123,7 @@ def parse_study(data: object, *, actor: Actor, project: Project) -> StudySpec:
     )
 
 
-def _likely_task(version: DatasetVersion, target: str) -> str:
+def likely_task(version: DatasetVersion, target: str) -> str:
     """As the training would decide of a numeric target, by the profile of the column."""
     profile = profile_of(version)
     column = next((c for c in profile.columns if c["name"] == target), None) if profile else None
