@@ -36,6 +36,18 @@ USUAL_WINDOWS = 30
 SCORES = ("accuracy", "f1_macro", "roc_auc", "rmse", "mae", "r2")
 
 
+#: words of the URL that sort the drift table, and what they sort by
+ORDERS = {
+    "feature": "name",
+    "impact": "impact",
+    "drift": "drift",
+    "moved": "product",
+    "psi": "psi",
+    "missing": "missing",
+    "new": "odd",
+}
+
+
 @dataclass(frozen=True)
 class Choice:
     """One window in the switcher."""
@@ -108,8 +120,21 @@ def moment_label(start: datetime.datetime, monitor: Monitor) -> str:
     return day if parse_size(monitor.window) >= DAY else f"{day}, {local:%H:%M}"
 
 
-def monitor_page(monitor: Monitor, *, wanted: str = "", feature: str = "") -> MonitorPage:
-    """The page of a monitor. wanted: the start of a window (ISO), else the newest with an alert or with rows."""
+def _in_order(rows: list[FeatureRow], order: str) -> list[FeatureRow]:
+    """The rows by a column of ORDERS ("-" first: descending), what is not known last; else as they are."""
+    key = ORDERS.get(order.removeprefix("-"))
+    if key is None:
+        return rows
+    known = [row for row in rows if getattr(row, key) is not None]
+    ordered = sorted(known, key=lambda row: getattr(row, key), reverse=order.startswith("-"))
+    return [*ordered, *(row for row in rows if getattr(row, key) is None)]
+
+
+def monitor_page(monitor: Monitor, *, wanted: str = "", feature: str = "", order: str = "") -> MonitorPage:
+    """The page of a monitor. wanted: the start of a window (ISO), else the newest with an alert or with rows.
+
+    order: a word of ORDERS for the drift table; without one, what moves the predictions most stands first.
+    """
     report = monitor.reports.first()
     job = Job.objects.filter(pk=report.job_id).first() if report is not None and report.job_id else None
     page = MonitorPage(
@@ -148,6 +173,7 @@ def monitor_page(monitor: Monitor, *, wanted: str = "", feature: str = "") -> Mo
         said = distribution_of(page.window, PREDICTION)
         page.prediction_distribution = _plot(said) if said else None
     page.figures = figures_of(monitor, page.windows, page.rows, zone)
+    page.rows = _in_order(page.rows, order)
     return page
 
 

@@ -11,7 +11,6 @@ urlpatterns = [
     path("monitors/", views.monitor_list, name="list"),
     path("monitors/new", views.monitor_new, name="new"),
     path("monitors/<str:name>", views.monitor_detail, name="detail"),
-    path("monitors/<str:name>/live", views.monitor_live, name="live"),
     path("monitors/<str:name>/reports", views.report_list, name="reports"),
     path("monitors/<str:name>/reports/<str:report>", views.report_detail, name="report"),
     path("monitors/<str:name>/alerts", views.alert_list, name="alerts"),

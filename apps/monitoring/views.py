@@ -114,7 +114,7 @@ def _field_of(error: AtelierError) -> str | None:
 @require_GET
 @project_page()
 def monitor_detail(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """The drift table of one window, distributions, drift and performance over time."""
+    """The drift table of one window, distributions, drift and performance over time; ?fragment: its live part."""
     try:
         get_monitor(project, name)
     except NotFound:
@@ -122,19 +122,19 @@ def monitor_detail(request: HttpRequest, project: Project, name: str) -> HttpRes
     context = _context(request, project, name)
     schedules = schedules_of(project, kind=KIND, subject_id=context["monitor"].pk)
     context["schedules"] = views_of(schedules, times=1)
-    return render(request, "monitoring/detail.html", context)
-
-
-@require_GET
-@project_page()
-def monitor_live(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """The content of the page, while a report is being computed: it ends its own polling."""
-    return render(request, "monitoring/_content.html", _context(request, project, name))
+    template = "_content" if "fragment" in request.GET else "detail"
+    return render(request, f"monitoring/{template}.html", context)
 
 
 def _context(request: HttpRequest, project: Project, name: str) -> dict[str, Any]:
     monitor = get_monitor(project, name)
-    page = monitor_page(monitor, wanted=request.GET.get("window", ""), feature=request.GET.get("feature", ""))
+    asked = request.GET
+    page = monitor_page(
+        monitor,
+        wanted=asked.get("window", ""),
+        feature=asked.get("feature", ""),
+        order=asked.get("order_by", ""),
+    )
     context = {"page": page, "monitor": monitor, "form": _period_form(monitor)}
     if monitor.deployment is not None:
         body = json.dumps({"records": [example_record(signature_of(monitor.deployment))]})

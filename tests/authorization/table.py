@@ -205,7 +205,6 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/monitors/": {"GET": _V},
     "p/{project}/monitors/new": {"GET": _V, "POST": _C},
     "p/{project}/monitors/{name}": {"GET": _V},
-    "p/{project}/monitors/{name}/live": {"GET": _V},
     "p/{project}/monitors/{name}/reports": {"GET": _V, "POST": _C},
     "p/{project}/monitors/{name}/reports/{report}": {"GET": _V},
     "p/{project}/monitors/{name}/alerts": {"GET": _V},

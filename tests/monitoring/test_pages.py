@@ -77,6 +77,27 @@ def test_the_page_shows_the_drift_table_of_the_window_with_an_alert(watched: Wat
     assert "Drifting" in read(watched, "")
 
 
+def test_the_drift_table_is_sorted_by_any_column_and_keeps_its_window(watched: Watched) -> None:
+    watched.record(300, age=60, seed=2)
+    watched.report(watched.monitor())
+
+    def features(page: str) -> list[str]:
+        table = page[page.index('aria-label="Drift table"') :]
+        return re.findall(r'<th scope="row"><a [^>]*>(\w+)</a>', table)[:3]
+
+    page = read(watched, f"/watch?window={START.isoformat()}&feature=city")
+    assert features(page)[0] == "age"
+    assert features(read(watched, "/watch?order_by=feature")) == ["age", "city", "income"]
+    assert features(read(watched, "/watch?order_by=-feature")) == ["income", "city", "age"]
+    assert features(read(watched, "/watch?order_by=nonsense")) == features(page)
+    (link,) = re.findall(r'href="([^"]*order_by=-psi[^"]*)"', page)
+    assert "feature=city" in link
+    assert link.endswith("#window")
+    part = read(watched, "/watch?fragment=1&order_by=-psi")
+    assert "<html" not in part
+    assert "fragment=1" not in part, "its links lead to whole pages"
+
+
 def test_a_damaged_window_in_the_address_shows_the_usual_one(watched: Watched) -> None:
     watched.record(120)
     watched.report(watched.monitor())
@@ -100,7 +121,7 @@ def test_a_report_is_asked_for_by_days_and_lives_on_the_page(watched: Watched) -
     assert (report.end - report.start).days == 2
     page = read(watched, "/watch")
     assert "data-poll=" in page
-    assert "data-poll=" in read(watched, "/watch/live")
+    assert "data-poll=" in read(watched, "/watch?fragment=1")
     own = re.sub("<[^>]*>", "", read(watched, f"/watch/reports/{report.pk}"))
     assert "Still being computed" in own
     assert "1 Apr 2021 00:00 up to 3 Apr 2021 00:00" in own

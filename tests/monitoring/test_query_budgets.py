@@ -34,7 +34,7 @@ def test_every_page_keeps_to_its_budget(watched: Watched) -> None:
         "": 14,
         "/new": 14,
         "/watch": 27,
-        "/watch/live": 20,
+        "/watch?fragment=1": 20,
         "/watch/alerts": 18,
         "/watch/reports": 18,
         f"/watch/reports/{report.pk}": 18,

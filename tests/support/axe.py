@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-#: two frames, after which a change of theme has been painted
-PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+#: two frames, after which a change of theme has been painted, and the transitions that it began are over
+PAINTED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+  for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();
+  requestAnimationFrame(done);
+})))"""
 RUN = """([part, rules]) => axe.run(part ? document.querySelector(part) : document, {
   resultTypes: ["violations"], preload: false, ...(rules.length ? { runOnly: rules } : {}),
 }).then((found) => found.violations.flatMap((one) => one.nodes.map(

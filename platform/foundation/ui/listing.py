@@ -44,8 +44,12 @@ class Listing:
 
 
 def url_with(request: HttpRequest, **changes: Any) -> str:
-    """The request's own URL with some parameters replaced; ``None`` removes one."""
+    """The request's own URL with some parameters replaced; ``None`` removes one.
+
+    In a part that refreshed itself it leads to the whole page, unless ``fragment`` is among the changes.
+    """
     parameters = request.GET.copy()
+    parameters.pop("fragment", None)
     for key, value in changes.items():
         if value is None or value == "":
             parameters.pop(key, None)

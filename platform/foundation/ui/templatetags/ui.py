@@ -177,11 +177,23 @@ def url_with(context: RequestContext, **changes: Any) -> str:
 
 @register.simple_tag(takes_context=True)
 def column(
-    context: RequestContext, label: str, order: str = "", num: bool = False, css: str = "", desc: bool = False
+    context: RequestContext,
+    label: str,
+    order: str = "",
+    num: bool = False,
+    css: str = "",
+    desc: bool = False,
+    anchor: str = "",
+    tip: str = "",
 ) -> SafeString:
-    """A ``<th>``; with ``order`` it is a link that sorts by that word of the URL (``desc``: largest first)."""
+    """A ``<th>``; with ``order`` it is a link that sorts by that word of the URL (``desc``: largest first).
+
+    ``anchor`` is the id that the sorted page opens at, ``tip`` what the column means.
+    """
     classes = " ".join(part for part in ("num" if num else "", css) if part)
     attributes = format_html(' class="{}"', classes) if classes else SafeString("")
+    if tip:
+        attributes += format_html(' title="{}"', tip)
     if not order:
         return format_html('<th scope="col"{}>{}</th>', attributes, label)
     listing = context.get("listing")
@@ -191,8 +203,9 @@ def column(
     if up or down:
         attributes += format_html(' aria-sort="{}"', "descending" if down else "ascending")
     return format_html(
-        '<th scope="col"{}><a class="sort" href="{}">{}{}</a></th>',
-        attributes, listing_url_with(context["request"], order_by=target, cursor=None), label,
+        '<th scope="col"{}><a class="sort" href="{}{}">{}{}</a></th>',
+        attributes, listing_url_with(context["request"], order_by=target, cursor=None),
+        f"#{anchor}" if anchor else "", label,
         icons.icon("arrow-down" if down or (desc and not up) else "arrow-up"),
     )  # fmt: skip
 
