@@ -116,18 +116,17 @@ def _field_of(error: AtelierError) -> str | None:
 def monitor_detail(request: HttpRequest, project: Project, name: str) -> HttpResponse:
     """The drift table of one window, distributions, drift and performance over time; ?fragment: its live part."""
     try:
-        get_monitor(project, name)
+        monitor = get_monitor(project, name)
     except NotFound:
         return _in_trash(request, project, get_monitor(project, name, trashed=True))
-    context = _context(request, project, name)
-    schedules = schedules_of(project, kind=KIND, subject_id=context["monitor"].pk)
+    context = _context(request, monitor)
+    schedules = schedules_of(project, kind=KIND, subject_id=monitor.pk)
     context["schedules"] = views_of(schedules, times=1)
     template = "_content" if "fragment" in request.GET else "detail"
     return render(request, f"monitoring/{template}.html", context)
 
 
-def _context(request: HttpRequest, project: Project, name: str) -> dict[str, Any]:
-    monitor = get_monitor(project, name)
+def _context(request: HttpRequest, monitor: Monitor) -> dict[str, Any]:
     asked = request.GET
     page = monitor_page(
         monitor,
