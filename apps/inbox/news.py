@@ -71,7 +71,7 @@ def job_moved(event: JobMoved) -> None:
         sentence=f"{job.title} {ENDED[JobState(job.state)]}",
         detail=job.reason if broken or job.state == JobState.CANCELLED else "",
         state=job.state,
-        url=_job_page(job),
+        url=page_of(job),
         project=job.project,
     )
     if asked:
@@ -87,7 +87,8 @@ def _own_news(job: Job, owner: User, broken: bool) -> bool:
     return broken or long
 
 
-def _job_page(job: Job) -> str:
+def page_of(job: Job) -> str:
+    """Where one looks at a job: at the run that it trains, else at itself."""
     assert job.project is not None
     if job.subject_kind == "run":
         return reverse("experiments:run", args=[job.project.slug, job.subject_id.replace("-", "")])

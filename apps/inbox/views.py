@@ -92,7 +92,9 @@ def preferences(request: Any) -> HttpResponse:
     user = require_user(request.actor)
     initial = {"email": user.email, **queries.channels_of(user)}
     works = queries.mail_works()
-    form = PreferencesForm(request.POST or None, initial=initial, mail_works=works)
+    form = PreferencesForm(
+        request.POST if request.method == "POST" else None, initial=initial, mail_works=works
+    )
     if request.method == "POST" and form.is_valid():
         try:
             if form.cleaned_data["email"] != user.email:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 
+from apps.inbox.news import page_of
 from apps.inbox.queries import waits_for
 from apps.jobs.models import Job
 
@@ -21,7 +22,7 @@ def watch_button(context: template.Context, job: Job | None) -> dict[str, Any]:
         "job": job,
         "shown": shown,
         "waits": shown and job is not None and waits_for(request.user, job.pk),
-        "request": request,
+        "back": page_of(job) if shown and job is not None else "",
         "project": context.get("project"),
         "csrf_token": context.get("csrf_token"),
     }
