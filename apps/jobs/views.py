@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import Project
@@ -17,20 +16,12 @@ from apps.jobs.access import get_editable_job, get_visible_job
 from apps.jobs.actions import request_cancel
 from apps.jobs.api import whole_number
 from apps.jobs.pages import JobPage, ListPage
-from foundation.api import etag_of
 from foundation.errors import Conflict, NotFound
+from foundation.ui.fragments import render_live
 
 
 def _is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
-
-
-def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A live part, answered with 304 when nothing has changed."""
-    response = render(request, template, context)
-    tag = etag_of(response.content)
-    response.headers["ETag"] = tag
-    return get_conditional_response(request, etag=tag, response=response) or response
 
 
 @project_page()
@@ -39,7 +30,7 @@ def job_list(request: HttpRequest, project: Project) -> HttpResponse:
     """The jobs of a project."""
     context = {"page": ListPage.build(request, project)}
     if _is_fragment(request):
-        return _fragment(request, "jobs/_table.html", {**context, "project": project})
+        return render_live(request, "jobs/_table.html", {**context, "project": project})
     return render(request, "jobs/list.html", {**context, "listing": context["page"].listing})
 
 
@@ -52,7 +43,7 @@ def job_detail(request: HttpRequest, project: Project, job: Any) -> HttpResponse
     context = {"page": page, "job": found, "project": project}
     if _is_fragment(request):
         part = "jobs/_badge.html" if request.GET.get("part") == "badge" else "jobs/_detail.html"
-        return _fragment(request, part, context)
+        return render_live(request, part, context)
     return render(request, "jobs/detail.html", context)
 
 
@@ -61,7 +52,7 @@ def job_detail(request: HttpRequest, project: Project, job: Any) -> HttpResponse
 def job_progress(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
     """The progress bar that other pages embed."""
     found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
-    return _fragment(request, "jobs/_progress.html", {"job": found, "project": project})
+    return render_live(request, "jobs/_progress.html", {"job": found, "project": project})
 
 
 @project_page()

@@ -13,6 +13,7 @@ const lazily = [
   ["[data-figure]", () => import("atelier/charts").then((m) => m.drawAll())],
   ["[data-log]", () => import("atelier/logs").then((m) => m.openAll())],
   ["[data-lines], [data-editor]", () => import("atelier/lines").then((m) => m.wireAll())],
+  ["[data-code]", () => import("atelier/editor").then((m) => m.wireAll())],
   ["form[data-upload]", () => import("atelier/upload").then((m) => m.wireAll())],
 ];
 

@@ -121,6 +121,7 @@ def _started(schedule: Schedule, due: datetime.datetime) -> Started:
             parameters=schedule.parameters,
             due=due,
             previous=_previous(schedule),
+            set_at=schedule.updated_at,
         )
     )
 

@@ -33,7 +33,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Firing:
-    """One due time of one schedule. previous: the last due time at which something was started, None the first time."""
+    """One due time of one schedule. previous: the last due time at which something was started, None the first time.
+    set_at: when a person last set the schedule: what was changed later by others, that person has not seen.
+    """
 
     project: Project
     actor: Actor
@@ -41,6 +43,7 @@ class Firing:
     parameters: dict[str, Any]
     due: datetime.datetime
     previous: datetime.datetime | None
+    set_at: datetime.datetime
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class Look:
 
 
 LOOKS: dict[str, Look] = {
+    "waiting": Look("Waiting", "grey", "s-waiting"),
     "queued": Look("Queued", "grey", "s-waiting"),
     "pending": Look("Pending", "grey", "s-ring"),
     "checking": Look("Checking", "grey", "s-checking"),
@@ -36,6 +37,7 @@ LOOKS: dict[str, Look] = {
     "draining": Look("Draining", "blue", "s-live"),
     "built": Look("Built", "grey", "s-ring"),
     "succeeded": Look("Succeeded", "green", "s-done"),
+    "reused": Look("Reused", "green", "copy"),
     "finished": Look("Finished", "green", "s-done"),
     "completed": Look("Completed", "green", "s-done"),
     "complete": Look("Complete", "green", "s-done"),
