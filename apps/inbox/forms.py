@@ -24,7 +24,9 @@ class PreferencesForm(forms.Form):
         if not mail_works:
             self.fields["email"].help_text = "Kept for later: this studio has no mail server yet."
         for kind in Kind:
-            self.fields[kind.value] = forms.ChoiceField(label=kind.label, choices=Channel.choices)
+            self.fields[kind.value] = forms.ChoiceField(
+                label=kind.label, choices=Channel.choices, widget=forms.Select(attrs={"class": "auto-width"})
+            )
 
     @property
     def choices(self) -> list[Any]:

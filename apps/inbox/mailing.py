@@ -172,7 +172,7 @@ def _subject(news: list[Notification]) -> str:
         return f"[Atelier] {news[0].sentence}"[:200]
     projects = sorted({row.project.name for row in news if row.project is not None})
     where = f" in {', '.join(projects[:3])}" if projects else ""
-    return f"[Atelier] {len(news)} news{where}"[:200]
+    return f"[Atelier] {len(news)} notifications{where}"[:200]
 
 
 def _text(news: Iterable[Notification]) -> str:

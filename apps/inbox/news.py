@@ -18,14 +18,21 @@ from apps.experiments.events import RunsCompared
 from apps.inbox import actions
 from apps.inbox.models import Watch
 from apps.inbox.states import Kind
-from apps.jobs.events import JobMoved
+from apps.jobs.events import JobMoved, ScheduleStopped
 from apps.jobs.models import Job
+from apps.jobs.schedules.models import Schedule
 from apps.jobs.states import TERMINAL, JobState
 from apps.monitoring.events import ReportFinished
 from apps.monitoring.models import Monitor
+from apps.pipelines.events import PipelineRunFinished
+from apps.pipelines.models import NodeRun, PipelineRun
+from apps.pipelines.states import PipelineRunState, StartedBy
 from apps.registry.events import PromotionMoved
 from apps.registry.models import Promotion
 from apps.registry.states import PromotionState
+from apps.tuning.events import StudyFinished
+from apps.tuning.models import Study
+from apps.tuning.states import StudyState
 from foundation.clock import now
 from foundation.events import record
 
@@ -84,7 +91,7 @@ def _own_news(job: Job, owner: User, broken: bool) -> bool:
     if job.state == JobState.CANCELLED:
         return job.cancel_requested_by_id not in (None, owner.pk)
     long = job.started_at is not None and (job.finished_at or now()) - job.started_at > LONG
-    return broken or long
+    return (broken or long) and not NodeRun.objects.filter(job=job).exists()
 
 
 def page_of(job: Job) -> str:
@@ -200,3 +207,61 @@ def runs_compared(event: RunsCompared) -> None:
     user = User.objects.filter(pk=event.user_id).first()
     if user is not None:
         actions.note_comparison(user=user, project_id=event.project_id)
+
+
+@record(StudyFinished)
+def study_finished(event: StudyFinished) -> None:
+    """Whoever started a study hears that it ended, unless they stopped it themselves."""
+    study = Study.objects.select_related("project", "created_by").get(pk=event.study_id)
+    owner = study.created_by
+    by_hand = study.state == StudyState.STOPPED and owner is not None and study.reason == f"Stopped by {owner.username}."
+    if owner is None or owner.is_service or by_hand:
+        return
+    actions.tell(
+        [owner],
+        kind=Kind.STUDY_ENDED,
+        key=f"study:{study.pk}:{study.finished_at:%Y%m%d%H%M%S}",
+        sentence=f"The study {study.name} {study.get_state_display().lower()}",
+        detail=study.reason,
+        state=study.state,
+        url=reverse("tuning:detail", args=[study.project.slug, study.name]),
+        project=study.project,
+    )
+
+
+@record(PipelineRunFinished)
+def pipeline_run_finished(event: PipelineRunFinished) -> None:
+    """A failed run is told to whoever started it, one that a schedule started to everybody who looks after it."""
+    if event.state != PipelineRunState.FAILED:
+        return
+    run = PipelineRun.objects.select_related("pipeline__project", "project", "created_by").get(
+        pk=event.run_id
+    )
+    alone = run.source == StartedBy.PERSON and run.created_by is not None
+    people = [run.created_by] if alone and run.created_by else maintainers(run.project, run.created_by)
+    actions.tell(
+        [person for person in people if not person.is_service],
+        kind=Kind.PIPELINE_FAILED,
+        key=f"pipeline_run:{run.pk}",
+        sentence=f"The pipeline run {run.label} failed",
+        detail=run.reason,
+        state=run.state,
+        url=run.get_absolute_url(),
+        project=run.project,
+    )
+
+
+@record(ScheduleStopped)
+def schedule_stopped(event: ScheduleStopped) -> None:
+    """A schedule switched itself off: whoever set it, and those who can set it anew."""
+    schedule = Schedule.objects.select_related("project", "created_by", "acts_as").get(pk=event.schedule_id)
+    actions.tell(
+        maintainers(schedule.project, schedule.created_by, schedule.acts_as),
+        kind=Kind.SCHEDULE_DISABLED,
+        key=f"schedule:{schedule.pk}:{now():%Y%m%d%H%M}",
+        sentence=f"A schedule ({schedule.cron}) has switched itself off",
+        detail=event.reason,
+        state="stopped",
+        url=schedule.get_absolute_url(),
+        project=schedule.project,
+    )

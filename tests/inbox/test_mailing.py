@@ -55,7 +55,7 @@ def test_several_news_are_one_message(people: People, mailed: FakePost, ended: C
     assert mailing.digest() == 0
     assert send_all() == [MailState.SENT]
     (letter,) = mailed.letters
-    assert (letter.to, letter.subject) == ("contributor@example.org", "[Atelier] 3 news in Shop")
+    assert (letter.to, letter.subject) == ("contributor@example.org", "[Atelier] 3 notifications in Shop")
     for number in range(3):
         assert f"Train number {number} failed\nNo such column.\nShop · " in letter.text
     assert "/p/shop/jobs/" in letter.text

@@ -100,7 +100,10 @@ KINDS: dict[str, str] = {
     "model_version": "model",
     "deployment": "deployment",
     "monitor": "monitor",
+    "pipeline": "pipeline",
     "pipeline_run": "pipeline",
+    "schedule": "clock",
+    "project": "settings",
     "job": "job",
 }
 
