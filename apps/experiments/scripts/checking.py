@@ -97,6 +97,11 @@ def _text(data: bytes) -> str:
         ) from None
     if not text.strip():
         raise _invalid("script.empty", "The script is empty.")
+    first = text.lstrip().split("\n", 1)[0].strip()
+    if first.startswith("#!") and "python" not in first:
+        raise _invalid(
+            "script.not_python", f"The file begins with '{first[:80]}': it is a script for another program."
+        )
     if text.lstrip()[:1] in "{[" and _is_json(text):
         raise _invalid(
             "script.not_python",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,17 +191,13 @@ class NewScript:
         for row in self.channels:
             if row.is_empty:
                 continue
-            if row.name in inputs:
-                row.error = f"There are two channels '{row.name}'."
-                raise Invalid("input.bad_name", row.error, {"field": "inputs"})
+            _check_row(row, inputs, "channel", "input.bad_name")
             inputs[row.name] = {"dataset": row.value, "format": row.format}
         parameters: dict[str, Any] = {}
         for row in self.parameters:
             if row.is_empty:
                 continue
-            if row.name in parameters:
-                row.error = f"There are two parameters '{row.name}'."
-                raise Invalid("parameter.bad_name", row.error, {"field": "parameters"})
+            _check_row(row, parameters, "parameter", "parameter.bad_name")
             parameters[row.name] = typed(row.value)
         chosen = entered.get("entry_point", "").strip()
         # A chosen file brings its own name, unless somebody has given another than the page's.
@@ -218,6 +215,8 @@ class NewScript:
         name = str(error.detail.get("field", ""))
         self.form.is_valid()
         self.form.errors.clear()
+        if self.errors_of_rows:
+            return
         kind, _, key = name.partition(".")
         rows = {"parameters": self.parameters, "inputs": self.channels}.get(kind, [])
         at = next((row for row in rows if key and row.name == key), None) or next(
@@ -230,8 +229,18 @@ class NewScript:
             at.error = error.message
         elif aliases.get(name, name) in self.form.fields:
             self.form.add_error(aliases.get(name, name), error.message)
-        elif not self.errors_of_rows:
+        else:
             self.form.add_error(None, error.message)
+
+
+def _check_row(row: Row, known: dict[str, Any], what: str, code: str) -> None:
+    """Raises Invalid for a line without a name, or with that of another line; the line says it too."""
+    if not row.name:
+        row.error = f"This {what} needs a name."
+    elif row.name in known:
+        row.error = f"There are two {what}s '{row.name}'."
+    if row.error:
+        raise Invalid(code, row.error, {"field": f"{what}s"})
 
 
 def typed(text: str) -> Any:
@@ -243,7 +252,7 @@ def typed(text: str) -> Any:
             value = kind(text)
         except ValueError:
             continue
-        if str(value) == text:
+        if str(value) == text and math.isfinite(value):
             return value
     return text
 
