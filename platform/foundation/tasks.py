@@ -43,6 +43,7 @@ class SandboxPlan:
     wall_seconds: int | None = None
     disk_bytes: int | None = None
     stdout_bytes: int | None = None
+    processes: int | None = None
     network: bool = False
     warm: bool = True
 

@@ -421,6 +421,14 @@ def test_a_forged_progress_or_failure_file_does_no_harm(script: Script) -> None:
     assert ran.ending.reason == "ZeroDivisionError: division by zero (train.py, line 5)."
 
 
+def test_a_fork_bomb_is_stopped(script: Script) -> None:
+    ran = script(
+        "import os, time\nfor n in range(60): os.fork() or time.sleep(60)\ntime.sleep(60)", processes=30
+    )
+    assert (ran.ending.outcome, ran.ending.error_code) == ("failed", "job.process_limit")
+    assert ran.ending.reason.endswith("30 are allowed.")
+
+
 def test_the_number_of_its_processes_has_an_end(script: Script) -> None:
     source = """
         import os, resource

@@ -18,6 +18,8 @@ from apps.jobs.models import Job
 from apps.jobs.states import JobState
 from foundation.tasks import SandboxPlan
 
+#: At once. A fork bomb takes memory with every process, so it is stopped long before the machine is full.
+PROCESSES = 100
 #: CSV is so much larger than Parquet at most that a channel is not refused for it.
 CSV_GROWTH = 20
 
@@ -54,6 +56,7 @@ class RunScript(Train):
             env=client_environment(job, run.experiment.mlflow_id),
             network=True,
             disk_bytes=DISK_BYTES + size,
+            processes=PROCESSES,
         )
 
     def complete(self, job: Job, result: dict[str, Any], files: Path) -> None:

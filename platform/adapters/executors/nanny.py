@@ -56,8 +56,9 @@ class Nanny:
         self.plan, self.environment, self.threads = read_plan(folder)
         plan = self.plan
         self.limits = Limits(
-            plan.memory_bytes, plan.cpu_seconds, plan.wall_seconds, plan.disk_bytes, plan.stdout_bytes
-        )
+            plan.memory_bytes, plan.cpu_seconds, plan.wall_seconds, plan.disk_bytes, plan.stdout_bytes,
+            plan.processes or Limits.processes,
+        )  # fmt: skip
         self.log = LogWriter(folder / LOG_NAME, plan.stdout_bytes)
         self.cause = Cause.EXITED
         self.used: float | None = None
