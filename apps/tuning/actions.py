@@ -197,6 +197,7 @@ def stop_study(*, actor: Actor, study: Study, cancel: bool = False) -> Study:
         _audit(actor, locked, "stop", cancel=cancel)
     for trial in locked.trials.filter(state=TrialState.RUNNING).select_related("run__job") if cancel else ():
         try:
+            assert trial.run.job is not None
             request_cancel(job=trial.run.job, actor=actor, reason=f"{actor.label} stopped the study.")
         except Conflict:  # it has just come to its end
             continue

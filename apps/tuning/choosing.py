@@ -13,8 +13,9 @@ from apps.tuning.states import AUTO, Pruner, Sampler
 from foundation.errors import Invalid
 
 FOLDS, ITERATIONS = "folds", "iterations"
-#: The step from which trials are compared: a single fold and the first rounds say little.
-FIRST_STEP = {FOLDS: 2, ITERATIONS: 8}
+#: The step from which trials are compared: a single fold says little, and so do the first rounds, where those
+#: that learn slowly, and in the end often better, are still far behind.
+FIRST_STEP = {FOLDS: 2, ITERATIONS: 27}
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,7 @@ def _settle_strays(study: Study) -> None:
     for trial in stray.select_related("run__job"):
         logger.error("trial %s of study %s was never told its result", trial.number, study.pk)
         job = trial.run.job
+        assert job is not None
         tell(trial, TrialState.FAILED, code=job.error_code, reason=job.reason or f"The job {job.state}.")
 
 

@@ -37,7 +37,7 @@ def counted(studies: QuerySet[Any]) -> QuerySet[Any]:
         return Q(trials__state=state)
 
     complete = where(TrialState.COMPLETE)
-    return studies.select_related(*RELATIONS).annotate(
+    found: QuerySet[Any] = studies.select_related(*RELATIONS).annotate(
         n_running=Count("trials", filter=where(TrialState.RUNNING)),
         n_complete=Count("trials", filter=complete),
         n_pruned=Count("trials", filter=where(TrialState.PRUNED)),
@@ -45,6 +45,7 @@ def counted(studies: QuerySet[Any]) -> QuerySet[Any]:
         highest=Max("trials__value", filter=complete),
         lowest=Min("trials__value", filter=complete),
     )
+    return found
 
 
 def best_trials(studies: Iterable[Any]) -> dict[UUID, Trial]:

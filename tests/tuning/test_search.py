@@ -144,17 +144,6 @@ def test_a_pruner_needs_no_more_than_the_needed_steps(search: Search, pruner: st
             assert prune(search, pruner, mine, few) == prune(search, pruner, mine, peers(8))
 
 
-def test_importances_add_up_and_find_what_matters(search: Search) -> None:
-    history = complete(search, 40, sampler="random")
-    found = search.importances(SPACE, maximize=True, history=history)
-    assert next(iter(found)) == "rate"
-    assert sum(found.values()) == pytest.approx(1)
-    assert list(found.values()) == sorted(found.values(), reverse=True)
-    assert search.importances(SPACE, maximize=True, history=history[:4]) == {}
-    flat = [Seen(s.number, s.state, s.parameters, 1.0) for s in history]
-    assert search.importances(SPACE, maximize=True, history=flat) == {}
-
-
 def test_tpe_learns_where_values_are_good() -> None:
     line = [Dimension("x", "float", 0.0, 1.0)]
     history: list[Seen] = []

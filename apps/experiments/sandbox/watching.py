@@ -16,9 +16,11 @@ class Pruned(Exception):
 
 
 class Watch(Protocol):
-    """Looks at a training. steps: "folds", "iterations" or "" (nothing before the end)."""
+    """Looks at a training."""
 
-    steps: str
+    @property
+    def steps(self) -> str:
+        """What is told of: "folds", "iterations" or "" (nothing before the end)."""
 
     def at(self, step: int, metrics: Mapping[str, float]) -> None:
         """The metrics at a step: of the folds so far, or of the held-out rows after so many iterations.

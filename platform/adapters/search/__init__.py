@@ -1,5 +1,5 @@
-"""The search engine of studies as pure functions of their rows: which parameters next, is a trial hopeless, what
-mattered.
+"""The search engine of studies as pure functions of their rows: which parameters next, and is a trial
+hopeless.
 
 Public: `get_search()` (Optuna), `use_search()` and the values of `protocol`; `grid` lists the points of a finite
 space. Nothing is kept between two calls and nothing here imports optuna when it is imported.

@@ -33,12 +33,10 @@ _STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-#: Complete trials before importances mean anything.
-IMPORTANCE_TRIALS = 5
 
 
 class OptunaSearch:
-    """Optuna's samplers, pruners and importances."""
+    """Optuna's samplers and pruners."""
 
     def propose(
         self,
@@ -95,22 +93,6 @@ class OptunaSearch:
             )
         )
         return judge.prune(study, study.get_trials(deepcopy=False)[-1])
-
-    def importances(
-        self, space: Sequence[Dimension], *, maximize: bool, history: Sequence[Seen]
-    ) -> dict[str, float]:
-        """See Search. PED-ANOVA (Watanabe et al., 2023): needs no forest and takes milliseconds."""
-        done = [seen for seen in history if seen.state == "complete" and seen.value is not None]
-        if len(done) < IMPORTANCE_TRIALS or len({seen.value for seen in done}) < 2:
-            return {}
-        study = _study(maximize, done, space)
-        try:
-            found = optuna.importance.get_param_importances(
-                study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
-            )
-        except (ValueError, RuntimeError):  # no parameter that all trials have, or only one value of each
-            return {}
-        return {name: float(value) for name, value in found.items() if value == value}
 
 
 def trial_seed(seed: int, number: int) -> int:

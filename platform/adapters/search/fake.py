@@ -1,4 +1,4 @@
-"""The twin without Optuna: random proposals, a plain median, a crude importance. For tests, and as the measure of
+"""The twin without Optuna: random proposals, a plain median. For tests, and as the measure of
 what the Protocol asks."""
 
 from __future__ import annotations
@@ -69,25 +69,6 @@ class FakeSearch:
                 return True
         return False
 
-    def importances(
-        self, space: Sequence[Dimension], *, maximize: bool, history: Sequence[Seen]
-    ) -> dict[str, float]:
-        """See Search. By how much the better half differs from the rest in each parameter."""
-        done = [seen for seen in history if seen.state == "complete" and seen.value is not None]
-        if len(done) < 5 or len({seen.value for seen in done}) < 2:
-            return {}
-        ranked = sorted(done, key=lambda seen: seen.value or 0.0, reverse=maximize)
-        good, rest = ranked[: len(ranked) // 2], ranked[len(ranked) // 2 :]
-        shared = [d for d in space if all(d.name in seen.parameters for seen in done)]
-        gaps = {
-            d.name: abs(_mean(d, good) - _mean(d, rest)) + 1e-9
-            for d in shared
-            if len({seen.parameters[d.name] for seen in done}) > 1
-        }
-        total = sum(gaps.values())
-        ordered = sorted(gaps, key=lambda name: -gaps[name])
-        return {name: gaps[name] / total for name in ordered}
-
 
 def _draw(dice: random.Random, dimension: Dimension) -> Any:
     if math.isfinite(dimension.points) and not dimension.log:
@@ -99,14 +80,3 @@ def _draw(dice: random.Random, dimension: Dimension) -> Any:
     value = math.exp(dice.uniform(math.log(dimension.low), math.log(dimension.high)))
     value = min(max(value, dimension.low), dimension.high)
     return round(value) if dimension.type == "int" else value
-
-
-def _mean(dimension: Dimension, trials: Sequence[Seen]) -> float:
-    """The mean place of a parameter within its range, from 0 to 1."""
-    if dimension.type == "categorical":
-        places = [list(dimension.choices).index(seen.parameters[dimension.name]) for seen in trials]
-        return statistics.fmean(places) / max(1, len(dimension.choices) - 1)
-    assert dimension.low is not None
-    assert dimension.high is not None
-    width = (dimension.high - dimension.low) or 1
-    return statistics.fmean((seen.parameters[dimension.name] - dimension.low) / width for seen in trials)

@@ -82,9 +82,3 @@ class Search(Protocol):
         pruner: none, median or halving. first: the step from which trials are judged. Of the peers' values only
         those of `needed_steps` have to be there.
         """
-
-    def importances(
-        self, space: Sequence[Dimension], *, maximize: bool, history: Sequence[Seen]
-    ) -> dict[str, float]:
-        """The share of each parameter in the differences between good and other trials, largest first, adding
-        up to 1. Empty while there is too little to tell; a parameter that not every trial has may be left out."""
