@@ -7,15 +7,14 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from apps.accounts.access import Actor, check_role, require_user, role_in_project
-from apps.accounts.audit import record_audit
+from apps.accounts.access import Actor
 from apps.accounts.models import Project
-from apps.accounts.states import Role
 from apps.lineage import actions as lineage
 from apps.lineage.states import NodeKind
-from apps.pipelines import events
-from apps.pipelines.definition import Definition, clean_parameters, load_definition, read_definition
+from apps.pipelines.definition import TAKEN_NAMES, Definition, load_definition, read_definition
 from apps.pipelines.models import NodeRun, Pipeline, PipelineRun, PipelineVersion
+from apps.pipelines.new_run import announce_end, audit, draw_run, lock_for_run, pinned, write_run
+from apps.pipelines.parameters import clean_parameters
 from apps.pipelines.reusing import reusable
 from apps.pipelines.states import (
     DONE,
@@ -27,25 +26,10 @@ from apps.pipelines.states import (
     StartedBy,
 )
 from foundation.clock import now
-from foundation.errors import Conflict, Forbidden, Invalid, TooMany
-from foundation.events import publish
+from foundation.errors import Conflict, Invalid
 from foundation.names import check_name, check_text
 
-MOST_WAITING = 50
 RERUNS = ("start", "failed")
-
-
-def audit(actor: Actor, pipeline: Pipeline, verb: str, **detail: Any) -> None:
-    """One audit row about a pipeline."""
-    record_audit(
-        actor=actor,
-        project=pipeline.project,
-        action=f"pipeline.{verb}",
-        subject_kind="pipeline",
-        subject_id=pipeline.pk,
-        subject_title=pipeline.name,
-        detail=detail,
-    )
 
 
 def _duplicate(name: str) -> Conflict:
@@ -136,8 +120,6 @@ def update_pipeline(
 
 
 def _check_free(name: object) -> str:
-    from apps.pipelines.definition import TAKEN_NAMES
-
     checked = check_name(name)
     if checked in TAKEN_NAMES:
         raise Invalid(
@@ -187,112 +169,11 @@ def start_pipeline_run(
     Raises Invalid "pipeline.parameter_…", Forbidden below contributor or for a deactivated account, Conflict
     "pipeline.trashed", TooMany "pipeline.too_many_runs".
     """
-    locked = _lock_for_run(actor, pipeline)
+    locked = lock_for_run(actor, pipeline)
     assert locked.latest is not None
     definition = load_definition(locked.latest.source, name=locked.name)
-    values = _pinned(actor, locked.project, definition, clean_parameters(definition, parameters))
-    return _write_run(actor, locked, locked.latest, definition, values, source=StartedBy(source))
-
-
-def _lock_for_run(actor: Actor, pipeline: Pipeline) -> Pipeline:
-    user = require_user(actor)
-    check_role(role_in_project(actor, pipeline.project), Role.CONTRIBUTOR)
-    if not user.is_active:
-        raise Forbidden("pipeline.inactive", f"The account {user.username} is not active any more.")
-    locked: Pipeline = (
-        Pipeline.objects.select_for_update(of=("self",))
-        .select_related("project", "latest")
-        .get(pk=pipeline.pk)
-    )
-    if locked.deleted_at is not None:
-        raise Conflict("pipeline.trashed", f"The pipeline '{locked.name}' is in the trash.")
-    waiting = locked.runs.filter(state=PipelineRunState.QUEUED).count()
-    if waiting >= MOST_WAITING:
-        raise TooMany(
-            "pipeline.too_many_runs",
-            f"{waiting} runs of '{locked.name}' are waiting already; let some of them end, or cancel them.",
-        )
-    return locked
-
-
-def _pinned(actor: Actor, project: Project, definition: Definition, values: dict[str, Any]) -> dict[str, Any]:
-    """Dataset parameters without a version are fixed to the newest one, so that every node of the run, and every
-    re-run, sees the same rows. What does not exist (yet) is left for the nodes to complain about."""
-    from apps.datasets.access import get_usable_version
-    from foundation.errors import AtelierError
-
-    fixed = dict(values)
-    for name, parameter in definition.parameters.items():
-        value = values[name]
-        if parameter.type == "dataset" and isinstance(value, str) and "@" not in value:
-            try:
-                fixed[name] = get_usable_version(actor, project, value).label
-            except AtelierError:
-                continue
-    return fixed
-
-
-def _write_run(
-    actor: Actor,
-    pipeline: Pipeline,
-    version: PipelineVersion,
-    definition: Definition,
-    parameters: dict[str, Any],
-    *,
-    source: StartedBy,
-    rerun_of: PipelineRun | None = None,
-    reused: dict[str, NodeRun] | None = None,
-) -> PipelineRun:
-    last = pipeline.runs.aggregate(n=Max("number"))["n"] or 0
-    run = PipelineRun.objects.create(
-        project=pipeline.project,
-        pipeline=pipeline,
-        version=version,
-        number=last + 1,
-        parameters=parameters,
-        source=source,
-        created_by=actor.user,
-        via_job=actor.job_id,
-        rerun_of=rerun_of,
-    )
-    kept = reused or {}
-    order = {name: index for index, name in enumerate(definition.nodes)}
-    NodeRun.objects.bulk_create(
-        _node_row(run, definition, name, order[name], kept.get(name)) for name in definition.nodes
-    )
-    draw_run(run)
-    verb = "rerun" if rerun_of is not None else "run"
-    detail: dict[str, Any] = {"run": run.number, "version": version.number, "source": source.value}
-    audit(actor, pipeline, verb, **detail, **({"of": rerun_of.number} if rerun_of else {}))
-    return run
-
-
-def _node_row(
-    run: PipelineRun, definition: Definition, name: str, position: int, kept: NodeRun | None
-) -> NodeRun:
-    node = NodeRun(
-        pipeline_run=run,
-        name=name,
-        kind=definition.nodes[name].kind,
-        position=position,
-        layer=definition.graph.layer_of(name),
-    )
-    if kept is not None:
-        node.state = NodeState.REUSED
-        for field in (
-            "inputs",
-            "outputs",
-            "holds",
-            "note",
-            "subject_kind",
-            "subject_id",
-            "subject_title",
-            "subject_url",
-        ):
-            setattr(node, field, getattr(kept, field))
-        node.reused_from = kept.reused_from or kept
-        node.started_at, node.finished_at = kept.started_at, kept.finished_at
-    return node
+    values = pinned(actor, locked.project, definition, clean_parameters(definition, parameters))
+    return write_run(actor, locked, locked.latest, definition, values, source=StartedBy(source))
 
 
 @transaction.atomic
@@ -305,7 +186,7 @@ def rerun(*, actor: Actor, run: PipelineRun, since: str = "failed", latest: bool
     """
     if since not in RERUNS:
         raise Invalid("pipeline.rerun", f"A run is repeated from {' or '.join(RERUNS)}.", {"field": "from"})
-    locked = _lock_for_run(actor, run.pipeline)
+    locked = lock_for_run(actor, run.pipeline)
     run.refresh_from_db()
     if run.state in LIVE:
         raise Conflict("pipeline.run_live", f"{run.label} is still working.", {"state": run.state})
@@ -325,7 +206,7 @@ def rerun(*, actor: Actor, run: PipelineRun, since: str = "failed", latest: bool
     before = load_definition(run.version.source, name=locked.name)
     done = {name: node for name, node in nodes.items() if node.state in DONE}
     kept = reusable(before, definition, done, values, run.parameters) if since == "failed" else {}
-    return _write_run(
+    return write_run(
         actor, locked, version, definition, values, source=StartedBy.PERSON, rerun_of=run, reused=kept
     )
 
@@ -369,29 +250,6 @@ def cancel_pipeline_run(*, actor: Actor, run: PipelineRun) -> PipelineRun:
         )
     run.refresh_from_db()
     return run
-
-
-def announce_end(run: PipelineRun, state: str) -> None:
-    """Lineage and news of a run that is over, in the transaction that ends it."""
-    lineage.set_state(kind=NodeKind.PIPELINE_RUN, key=run.pk, state=state)
-    publish(
-        events.PipelineRunFinished(
-            project_id=run.project_id, pipeline_id=run.pipeline_id, run_id=run.pk, state=str(state)
-        )
-    )
-
-
-def draw_run(run: PipelineRun) -> None:
-    """Make or refresh the run's node in the lineage graph."""
-    lineage.put_node(
-        project=run.project,
-        kind=NodeKind.PIPELINE_RUN,
-        key=run.pk,
-        title=run.label,
-        url=run.get_absolute_url(),
-        state=run.state,
-        name=f"{run.pipeline.name}#{run.number}",
-    )
 
 
 def _redraw_runs(pipeline: Pipeline) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from apps.pipelines import nodes as kinds
 from apps.pipelines import types
+from apps.pipelines.entries import nearest
 from apps.pipelines.nodes.base import Field, NodeKind
 from apps.pipelines.problems import Path, Problems
 from apps.pipelines.references import (
@@ -22,7 +22,8 @@ from apps.pipelines.references import (
 )
 
 if TYPE_CHECKING:
-    from apps.pipelines.definition import Node, Parameter
+    from apps.pipelines.definition import Node
+    from apps.pipelines.parameters import Parameter
 
 
 def check_fields_of(
@@ -44,7 +45,7 @@ def check_fields_of(
             continue
         field = kind.fields.get(name)
         if field is None:
-            near = _near(name, kind.fields)
+            near = nearest(name, kind.fields)
             slips.append(near)
             problems.add(
                 "pipeline.unknown_field",
@@ -73,11 +74,6 @@ def check_fields_of(
 def _own_faults(kind: NodeKind, node: Node, path: Path, problems: Problems) -> None:
     for name, sentence in kind.faults(node.values):
         problems.add("pipeline.field_value", sentence, (*path, *(name.split(".") if name else ())))
-
-
-def _near(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 class _Scope:
@@ -124,7 +120,7 @@ class _Scope:
             known = ", ".join(self.parameters) or "none"
             note.add(
                 "pipeline.unknown_parameter",
-                f"{reference}: there is no such parameter.{_near(reference.output, self.parameters)}"
+                f"{reference}: there is no such parameter.{nearest(reference.output, self.parameters)}"
                 f" There are: {known}.",
                 way,
             )
@@ -136,7 +132,7 @@ class _Scope:
         if source is None:
             note.add(
                 "pipeline.unknown_node",
-                f"{reference}: there is no node '{reference.node}'.{_near(reference.node, self.nodes)}",
+                f"{reference}: there is no node '{reference.node}'.{nearest(reference.node, self.nodes)}",
                 way,
             )
             return "any"
@@ -151,7 +147,7 @@ class _Scope:
             note.add(
                 "pipeline.unknown_output",
                 f"{reference}: a node of kind {kind.name} has no output '{reference.output}'."
-                f"{_near(reference.output, kind.outputs)} It has: {', '.join(kind.outputs)}.",
+                f"{nearest(reference.output, kind.outputs)} It has: {', '.join(kind.outputs)}.",
                 way,
             )
             return "any"

@@ -21,10 +21,10 @@ from apps.lineage.states import EdgeKind
 from apps.lineage.states import NodeKind as LineageKind
 from apps.pipelines import events
 from apps.pipelines import nodes as kinds
-from apps.pipelines.actions import announce_end
 from apps.pipelines.definition import Definition, load_definition
 from apps.pipelines.inputs import inputs_of
 from apps.pipelines.models import NodeRun, Pipeline, PipelineRun
+from apps.pipelines.new_run import announce_end
 from apps.pipelines.nodes.base import Done, NodeCancelled, NodeContext, NodeKind, Pending, Step, Subject
 from apps.pipelines.states import DONE, LIVE, NODE, PIPELINE_RUN, NodeState, PipelineRunState
 from apps.pipelines.verdicts import ending_of, why_skipped

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from apps.pipelines import nodes as kinds
 from apps.pipelines import types
 from apps.pipelines.checking import check_fields_of
+from apps.pipelines.entries import check_known, nearest, text_of, whole_of
 from apps.pipelines.graph import Graph, find_cycle, lay_out
+from apps.pipelines.parameters import LONGEST_HELP, Parameter, read_parameters
 from apps.pipelines.problems import Path, Problems, refuse
 from apps.pipelines.reading import Document, read_text, read_value
-from apps.pipelines.references import RESERVED, references
-from foundation.errors import Invalid
+from apps.pipelines.references import NODE_NAME, RESERVED, references
 from foundation.names import NAME_PATTERN
 
 MOST_NODES = 50
-MOST_PARAMETERS = 50
-MOST_CHOICES = 50
 MOST_RETRIES = 5
 MOST_CONCURRENT = 20
 DEFAULT_CONCURRENT = 10
 LONGEST_NODE = 30 * 24 * 3600
-LONGEST_HELP = 1000
 FIELDS = ("name", "description", "parameters", "concurrency", "nodes")
 NODE_FIELDS = ("name", "kind", "description", "needs", "with", "retries", "timeout")
-PARAMETER_FIELDS = ("type", "default", "description", "choices")
-_NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 #: Addresses of pages and calls.
 TAKEN_NAMES = ("new", "validate", "runs", "kinds")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A value that each run may set. has_default: a run need not name it. choices: all that is allowed, if any."""
-
-    name: str
-    type: str
-    default: Any = None
-    has_default: bool = False
-    description: str = ""
-    choices: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +92,11 @@ def check_document(document: Document, *, name: str | None = None) -> Definition
             "pipeline.field_type", f"A definition is an object with name and nodes, not {types.named(data)}."
         )
         raise refuse(problems, document.places)
-    _known(data, FIELDS, "A definition", (), problems)
+    check_known(data, FIELDS, "A definition", (), problems)
     own_name = _name(data, name, problems)
-    description = _text(data, "description", (), problems, 5000)
-    parameters = _parameters(data.get("parameters"), problems)
-    concurrency = _whole(data, "concurrency", (), problems, 1, MOST_CONCURRENT, DEFAULT_CONCURRENT)
+    description = text_of(data, "description", (), problems, 5000)
+    parameters = read_parameters(data.get("parameters"), problems)
+    concurrency = whole_of(data, "concurrency", (), problems, 1, MOST_CONCURRENT, DEFAULT_CONCURRENT)
     found = _nodes(data.get("nodes"), "nodes" in data, problems)
     for index, node in found.values():
         check_fields_of(
@@ -152,24 +135,6 @@ def _rank(path: Path, document: Document) -> int:
     return document.places[path].offset if path in document.places else 0
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean 'x'?" for a slip of the pen, else ""."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
-
-
-def _known(
-    data: Mapping[str, Any], allowed: tuple[str, ...], what: str, path: Path, problems: Problems
-) -> None:
-    for key in data:
-        if key not in allowed:
-            problems.add(
-                "pipeline.unknown_field",
-                f"{what} has no field '{key[:60]}'.{nearest(key, allowed)} It knows: {', '.join(allowed)}.",
-                (*path, key),
-            )
-
-
 def _name(data: Mapping[str, Any], fallback: str | None, problems: Problems) -> str:
     value = data.get("name", fallback)
     if value is None:
@@ -185,129 +150,6 @@ def _name(data: Mapping[str, Any], fallback: str | None, problems: Problems) -> 
     else:
         return value
     return ""
-
-
-def _text(data: Mapping[str, Any], key: str, path: Path, problems: Problems, limit: int) -> str | None:
-    value = data.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        problems.add(
-            "pipeline.field_type", f"The {key} must be a text, not {types.named(value)}.", (*path, key)
-        )
-        return None
-    if len(value) > limit:
-        problems.add(
-            "pipeline.field_type",
-            f"The {key} has {len(value)} characters; {limit} are allowed.",
-            (*path, key),
-        )
-    return value
-
-
-def _whole(
-    data: Mapping[str, Any],
-    key: str,
-    path: Path,
-    problems: Problems,
-    low: int,
-    high: int,
-    default: int | None,
-) -> int | None:
-    value = data.get(key)
-    if value is None:
-        return default
-    if not types.matches(value, "integer") or not low <= value <= high:
-        problems.add(
-            "pipeline.field_type", f"The {key} must be a whole number from {low} to {high}.", (*path, key)
-        )
-        return default
-    return int(value)
-
-
-def _parameters(value: Any, problems: Problems) -> dict[str, Parameter]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        problems.add(
-            "pipeline.field_type",
-            'The parameters must be an object such as {"rows": {"type": "integer", "default": 100}}.',
-            ("parameters",),
-        )
-        return {}
-    if len(value) > MOST_PARAMETERS:
-        problems.add(
-            "pipeline.too_many_parameters",
-            f"There are {len(value)} parameters; {MOST_PARAMETERS} are allowed.",
-            ("parameters",),
-        )
-    return {name: _parameter(name, entry, problems) for name, entry in value.items()}
-
-
-def _parameter(name: str, entry: Any, problems: Problems) -> Parameter:
-    path: Path = ("parameters", name)
-    unknown = Parameter(name, "any")
-    if not _NODE_NAME.fullmatch(name):
-        problems.add(
-            "pipeline.parameter_name",
-            f"The parameter '{name[:60]}' needs 1 to 63 letters, digits, '_' or '-', beginning with a letter.",
-            path,
-        )
-    if not isinstance(entry, dict):
-        problems.add(
-            "pipeline.field_type",
-            f'A parameter is an object such as {{"type": "integer"}}, not {types.named(entry)}.',
-            path,
-        )
-        return unknown
-    _known(entry, PARAMETER_FIELDS, f"The parameter '{name[:60]}'", path, problems)
-    type_ = entry.get("type")
-    if type_ not in types.PARAMETER_TYPES:
-        said = "has no type" if type_ is None else f"has the type {json.dumps(type_)[:60]}"
-        near = nearest(type_, types.PARAMETER_TYPES) if isinstance(type_, str) else ""
-        problems.add(
-            "pipeline.parameter_type",
-            f"The parameter '{name[:60]}' {said}.{near} There are: {', '.join(types.PARAMETER_TYPES)}.",
-            (*path, "type"),
-        )
-        return unknown
-    choices = _choices(name, entry, type_, problems)
-    default, has_default = entry.get("default"), entry.get("default") is not None
-    if has_default and not types.matches(default, type_):
-        problems.add(
-            "pipeline.parameter_default",
-            f"The default of '{name}' is {types.named(default)}, but the parameter is {types.WORDS[type_]}.",
-            (*path, "default"),
-        )
-    elif has_default and choices and default not in choices:
-        problems.add(
-            "pipeline.parameter_default",
-            f"The default of '{name}' is none of its choices.",
-            (*path, "default"),
-        )
-    told = _text(entry, "description", path, problems, LONGEST_HELP) or ""
-    return Parameter(name, type_, default, has_default, told, choices)
-
-
-def _choices(name: str, entry: Mapping[str, Any], type_: str, problems: Problems) -> tuple[Any, ...]:
-    value = entry.get("choices")
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST_CHOICES or type_ in ("list", "object"):
-        problems.add(
-            "pipeline.parameter_choices",
-            f"The choices of '{name}' must be a list of 1 to {MOST_CHOICES} simple values.",
-            ("parameters", name, "choices"),
-        )
-        return ()
-    for index, choice in enumerate(value):
-        if not types.matches(choice, type_):
-            problems.add(
-                "pipeline.parameter_choices",
-                f"This choice of '{name}' is {types.named(choice)}, but the parameter is {types.WORDS[type_]}.",
-                ("parameters", name, "choices", index),
-            )
-    return tuple(value)
 
 
 def _nodes(value: Any, given: bool, problems: Problems) -> dict[str, tuple[int, Node]]:
@@ -350,8 +192,8 @@ def _node(entry: Any, path: Path, problems: Problems) -> Node | None:
         problems.add("pipeline.field_type", f"A node is an object, not {types.named(entry)}.", path)
         return None
     name, kind = entry.get("name"), entry.get("kind")
-    _known(entry, NODE_FIELDS, "A node", path, problems)
-    if not isinstance(name, str) or not _NODE_NAME.fullmatch(name) or name in RESERVED:
+    check_known(entry, NODE_FIELDS, "A node", path, problems)
+    if not isinstance(name, str) or not NODE_NAME.fullmatch(name) or name in RESERVED:
         said = f"'{name}' is kept for references" if name in RESERVED else "The node's name"
         problems.add(
             "pipeline.node_name" if name is not None else "pipeline.missing_field",
@@ -386,9 +228,9 @@ def _node(entry: Any, path: Path, problems: Problems) -> Node | None:
         kind=kind if isinstance(kind, str) else "",
         values=values,
         needs=tuple(dict.fromkeys([*listed, *implied])),
-        description=_text(entry, "description", path, problems, LONGEST_HELP) or "",
-        retries=_whole(entry, "retries", path, problems, 0, MOST_RETRIES, 0) or 0,
-        timeout=_whole(entry, "timeout", path, problems, 1, LONGEST_NODE, None),
+        description=text_of(entry, "description", path, problems, LONGEST_HELP) or "",
+        retries=whole_of(entry, "retries", path, problems, 0, MOST_RETRIES, 0) or 0,
+        timeout=whole_of(entry, "timeout", path, problems, 1, LONGEST_NODE, None),
     )
 
 
@@ -410,55 +252,3 @@ def _check_needs(
                 f"The node '{node.name}' needs {json.dumps(need)[:60]}, which is no node here.{near}",
                 (*path, place),
             )
-
-
-def clean_parameters(definition: Definition, given: Any) -> dict[str, Any]:
-    """Every parameter with its value for one run: what was given, else the default.
-
-    Raises Invalid "pipeline.parameter_unknown", "pipeline.parameter_missing", "pipeline.parameter_value", each with
-    the field's name.
-    """
-    if given is None:
-        given = {}
-    if not isinstance(given, dict):
-        raise Invalid(
-            "pipeline.parameter_value",
-            'The parameters must be an object such as {"rows": 100}.',
-            {"field": "parameters"},
-        )
-    read_value(given)
-    for name in given:
-        if name not in definition.parameters:
-            known = ", ".join(definition.parameters) or "none"
-            raise Invalid(
-                "pipeline.parameter_unknown",
-                f"This pipeline has no parameter '{str(name)[:60]}'.{nearest(str(name), definition.parameters)}"
-                f" It has: {known}.",
-                {"field": f"parameters.{str(name)[:60]}"},
-            )
-    return {
-        name: _parameter_value(parameter, given.get(name))
-        for name, parameter in definition.parameters.items()
-    }
-
-
-def _parameter_value(parameter: Parameter, value: Any) -> Any:
-    where = {"field": f"parameters.{parameter.name}"}
-    if value is None:
-        if not parameter.has_default:
-            raise Invalid(
-                "pipeline.parameter_missing", f"The parameter '{parameter.name}' needs a value.", where
-            )
-        return parameter.default
-    if not types.matches(value, parameter.type):
-        raise Invalid(
-            "pipeline.parameter_value",
-            f"The parameter '{parameter.name}' must be {types.WORDS[parameter.type]}, not {types.named(value)}.",
-            where,
-        )
-    if parameter.choices and value not in parameter.choices:
-        allowed = ", ".join(json.dumps(choice, ensure_ascii=False) for choice in parameter.choices)
-        raise Invalid(
-            "pipeline.parameter_value", f"The parameter '{parameter.name}' must be one of {allowed}.", where
-        )
-    return value

@@ -11,7 +11,8 @@ from django import forms
 from apps.accounts.models import Project
 from apps.datasets.models import DatasetVersion
 from apps.pipelines import types
-from apps.pipelines.definition import Definition, Parameter
+from apps.pipelines.definition import Definition
+from apps.pipelines.parameters import Parameter
 from apps.pipelines.reading import LARGEST_TEXT
 from apps.registry.models import ModelVersion
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from apps.pipelines.problems import Path
 
+#: Of nodes and parameters: no dots, which part the pieces of a reference.
+NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 PARAMETERS = "parameters"
 PIPELINE = "pipeline"
 RESERVED = (PARAMETERS, PIPELINE)

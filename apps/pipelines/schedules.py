@@ -14,9 +14,10 @@ from apps.jobs.schedules.registry import Firing, Started, Subject, on_schedule
 from apps.pipelines import nodes as kinds
 from apps.pipelines.access import get_pipeline
 from apps.pipelines.actions import start_pipeline_run
-from apps.pipelines.definition import Definition, clean_parameters, load_definition
+from apps.pipelines.definition import Definition, load_definition
 from apps.pipelines.forms import parameter_fields
 from apps.pipelines.models import Pipeline
+from apps.pipelines.parameters import clean_parameters
 from apps.pipelines.states import StartedBy
 from foundation.errors import Conflict, NotFound
 

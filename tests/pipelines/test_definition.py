@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.pipelines.definition import MOST_NODES, clean_parameters, read_definition
+from apps.pipelines.definition import MOST_NODES, read_definition
+from apps.pipelines.parameters import clean_parameters
 from apps.pipelines.reading import LARGEST_TEXT, read_text
 from foundation.errors import Invalid
 from tests.pipelines.conftest import CHECK, FLOW, GOOD, KEEP, TRAIN, definition

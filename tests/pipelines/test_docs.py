@@ -7,7 +7,8 @@ from pathlib import Path
 
 from apps.pipelines import nodes as kinds
 from apps.pipelines import types
-from apps.pipelines.definition import FIELDS, NODE_FIELDS, PARAMETER_FIELDS, read_definition
+from apps.pipelines.definition import FIELDS, NODE_FIELDS, read_definition
+from apps.pipelines.parameters import PARAMETER_FIELDS
 from apps.pipelines.states import NodeState, PipelineRunState
 
 ROOT = Path(__file__).parents[2]
