@@ -77,7 +77,8 @@ def history(points: Sequence[Point], *, metric: str, maximize: bool) -> Figure:
             }
         )
     layout = _layout("trial", name)
-    layout["xaxis"] |= {"zeroline": False}
+    last = points[-1].number if points else 1
+    layout["xaxis"] |= {"zeroline": False, "range": [-0.5 - last / 100, last + 0.5 + last / 100]}
     if any(point.state == TrialState.FAILED for point in shown):
         feet = [0.02 if point.state == TrialState.FAILED else None for point in shown]
         marker = {"color": "var(--red)", "size": 8, "symbol": "triangle-up"}

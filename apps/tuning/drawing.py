@@ -18,7 +18,9 @@ def draw_parallel(picture: Parallel, project: str) -> SafeString:
     if not picture.lines:
         return SafeString("")
     places = _places(len(picture.axes))
-    axes = format_html_join("", "{}", ((_axis(a, x),) for a, x in zip(picture.axes, places, strict=True)))
+    axes = format_html_join(
+        "", "{}", ((_axis(a, x, n),) for n, (a, x) in enumerate(zip(picture.axes, places, strict=True)))
+    )
     lines = format_html_join("", "{}", ((_line(line, project),) for line in picture.lines))
     return format_html(
         '<svg class="parallel axes-{}" width="100%" height="{}" role="group" aria-label="Parallel view of {} trials">'
@@ -44,7 +46,7 @@ def _places(count: int) -> list[float]:
     ]
 
 
-def _axis(axis: Axis, x: float) -> SafeString:
+def _axis(axis: Axis, x: float, place: int) -> SafeString:
     ticks = format_html_join(
         "",
         '<text class="tick" x="{}%" dx="6" y="{}" dy="3.5">{}</text>',
@@ -52,13 +54,15 @@ def _axis(axis: Axis, x: float) -> SafeString:
     )
     return format_html(
         '<line class="axis" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>'
-        '<text class="name" x="{0}%" y="12">{3}</text><text class="scale" x="{0}%" y="25">{4}</text>{5}',
+        '<text class="name{6}" x="{7}" y="12">{3}</text><text class="scale{6}" x="{7}" y="25">{4}</text>{5}',
         x,
         _TOP,
         _TOP + _HEIGHT,
         axis.title,
         "log scale" if axis.log else "",
         ticks,
+        "" if place else " first",
+        f"{x}%" if place else "0",
     )
 
 

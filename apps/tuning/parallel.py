@@ -130,7 +130,9 @@ def show(value: Any) -> str:
         return "empty"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return number_text(value) if isinstance(value, int | float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return number_text(value) if isinstance(value, int) else str(value)
 
 
 def _axis(dimension: Dimension) -> Axis:
@@ -178,5 +180,5 @@ def _apart(wanted: Sequence[tuple[float, float]]) -> list[Tick]:
     kept: list[Tick] = []
     for height, value in wanted:
         if all(abs(height - tick.height) >= _NEAR for tick in kept):
-            kept.append(Tick(height, number_text(value)))
+            kept.append(Tick(height, show(value)))
     return sorted(kept, key=lambda tick: tick.height)

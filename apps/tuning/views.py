@@ -95,7 +95,9 @@ def study_new_plan(request: HttpRequest, project: Project) -> HttpResponse:
         "spec": spec,
         "points": "as many as you like" if math.isinf(points) else number(points),
         "sampler": Sampler(spec.sampler.name).label,
+        "sampler_reason": spec.sampler.reason,
         "pruner": Pruner(spec.pruner.name).label,
+        "pruner_reason": spec.pruner.reason,
     }
     return render(request, "tuning/_plan.html", context)
 

@@ -154,7 +154,7 @@ def test_an_axis_has_words_that_do_not_stand_on_one_another(dimension: Dimension
 
 def test_values_in_words() -> None:
     assert [show(v) for v in (None, True, False, 3, 0.25, "relu")] == [
-        "empty", "true", "false", "3", "0.2500", "relu",
+        "empty", "true", "false", "3", "0.25", "relu",
     ]  # fmt: skip
 
 

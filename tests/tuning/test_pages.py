@@ -125,6 +125,7 @@ def test_the_plan_tells_sampler_and_pruner_with_the_reason(people: People, table
     page = text_of(client.get("/p/shop/studies/new/plan", FORM).content.decode())
     assert "Sampler" in page
     assert "16" in page
+    assert "learns from earlier trials" in page or "points" in page
     wrong = client.get("/p/shop/studies/new/plan", FORM | {"low_max_depth": "50"}).content.decode()
     assert "low 50 is above high 9" in wrong
 
