@@ -13,6 +13,7 @@ from apps.pipelines.models import Pipeline
 from foundation.errors import Invalid
 from foundation.names import check_name
 
+LOOKED_AT = 50
 GOALS = {"classification": ("f1_macro", 0.5), "regression": ("r2", 0.0)}
 
 
@@ -35,6 +36,7 @@ class _Ground:
     task: str
     columns: list[str]
     rows: int
+    exam: str
 
 
 def examples_for(project: Project) -> list[Example]:
@@ -73,27 +75,34 @@ def examples_for(project: Project) -> list[Example]:
 
 
 def _ground(project: Project) -> _Ground:
-    version = (
-        DatasetVersion.objects.filter(
-            project=project, state="ready", deleted_at__isnull=True, dataset__deleted_at__isnull=True
-        )
-        .select_related("dataset")
-        .order_by("-created_at")
-        .first()
-    )
-    if version is None:
-        return _Ground("customers", "churn", "classification", ["age", "churn"], 100)
+    """The newest dataset; beside it, to judge on, another one of the same columns, where there is one."""
+    newest: dict[str, DatasetVersion] = {}
+    rows = DatasetVersion.objects.filter(
+        project=project, state="ready", deleted_at__isnull=True, dataset__deleted_at__isnull=True
+    ).select_related("dataset")
+    for row in rows.order_by("-created_at")[:LOOKED_AT]:
+        newest.setdefault(row.dataset.name, row)
+    if not newest:
+        return _Ground("customers", "churn", "classification", ["age", "churn"], 100, "customers")
+    first = next(iter(newest.values()))
+    alike = [row for row in newest.values() if _names(row) == _names(first)]
+    version = max(alike, key=lambda row: row.rows or 0)
+    exam = next((row for row in alike if row is not version), version)
     target = likely_target(version)
     numbers = {column["name"] for column in version.schema if column["type"] == "number"}
     task = task_of_target(version, target) or ("regression" if target in numbers else "classification")
-    columns = [str(column["name"]) for column in version.schema][:3]
     return _Ground(
-        version.dataset.name,
-        target,
-        task,
-        list(dict.fromkeys([*columns, target])),
-        max(1, (version.rows or 2) // 2),
+        dataset=version.dataset.name,
+        target=target,
+        task=task,
+        columns=list(dict.fromkeys([*sorted(_names(version))[:3], target])),
+        rows=max(1, (version.rows or 2) // 2),
+        exam=exam.dataset.name,
     )
+
+
+def _names(version: DatasetVersion) -> set[str]:
+    return {str(column["name"]) for column in version.schema}
 
 
 def _free(project: Project, wanted: str) -> str:
@@ -117,6 +126,16 @@ def _parameters(ground: _Ground, **more: Any) -> dict[str, Any]:
     }
 
 
+def _exam(ground: _Ground) -> dict[str, Any]:
+    return {
+        "exam": {
+            "type": "dataset",
+            "default": ground.exam,
+            "description": "What to judge on: best rows that the training has not seen.",
+        }
+    }
+
+
 def _node(name: str, kind: str, needs: list[str] | None = None, **values: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "kind": kind}
     if needs:
@@ -130,6 +149,7 @@ def _train(ground: _Ground) -> dict[str, Any]:
         "description": f"Trains on {ground.dataset}, and registers the model when it is good enough.",
         "parameters": _parameters(
             ground,
+            **_exam(ground),
             least={"type": "number", "default": goal, "description": f"The {metric} that is good enough."},
         ),
         "nodes": [
@@ -138,7 +158,7 @@ def _train(ground: _Ground) -> dict[str, Any]:
                 "forest", "run", dataset="${check.dataset}", target=ground.target, algorithm="random_forest"
             ),
             _node("linear", "run", dataset="${check.dataset}", target=ground.target, algorithm="linear"),
-            _node("judge", "evaluate", run="${forest.run}", dataset="${check.dataset}"),
+            _node("judge", "evaluate", run="${forest.run}", dataset="${parameters.exam}"),
             _node(
                 "good",
                 "condition",
@@ -162,7 +182,9 @@ def _better(ground: _Ground) -> dict[str, Any]:
     return {
         "description": f"Keeps the model of {ground.dataset} fresh.",
         "parameters": _parameters(
-            ground, gain={"type": "number", "default": 0, "description": "How much better it has to be."}
+            ground,
+            **_exam(ground),
+            gain={"type": "number", "default": 0, "description": "How much better it has to be."},
         ),
         "nodes": [
             _node("check", "dataset_check", dataset="${parameters.dataset}", rows_at_least=ground.rows),
@@ -173,7 +195,7 @@ def _better(ground: _Ground) -> dict[str, Any]:
                 target=ground.target,
                 algorithm="hist_gradient_boosting",
             ),
-            _node("judge", "evaluate", run="${train.run}", dataset="${check.dataset}", against=production),
+            _node("judge", "evaluate", run="${train.run}", dataset="${parameters.exam}", against=production),
             _node(
                 "better",
                 "condition",

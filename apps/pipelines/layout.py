@@ -18,18 +18,18 @@ from apps.pipelines.graph import Graph
 SWEEPS = 8
 ROUNDS = 24
 LANE = 8
-PAD = 14
 Item = str | tuple[str, str, int]  # a node, or the lane of a line (source, target) in a layer
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a box, and the room between boxes along and across the layers, in pixels."""
+    """Of a box, and the room between boxes along and across the layers, and around all of them, in pixels."""
 
     width: int
     height: int
     along: int
     across: int
+    pad: int = 14
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def place(graph: Graph, sizes: Sizes, *, down: bool = False) -> Layout:
     layers = _order(_with_lanes(graph, chains), chains)
     centres = _settle(layers, chains, extent, sizes.across)
     top = min((centres[item] - _extent(item, extent) / 2 for layer in layers for item in layer), default=0.0)
-    centres = {item: value - top + PAD for item, value in centres.items()}
+    centres = {item: value - top + sizes.pad for item, value in centres.items()}
     step = depth + sizes.along
 
     def begin(layer: int) -> int:
-        return PAD + layer * step
+        return sizes.pad + layer * step
 
     boxes = {}
     for name, layer in level.items():
@@ -77,8 +77,8 @@ def place(graph: Graph, sizes: Sizes, *, down: bool = False) -> Layout:
     )
     long = begin(len(layers)) - sizes.along
     return Layout(
-        width=(total if down else long) + PAD,
-        height=(long if down else total) + PAD,
+        width=(total if down else long) + sizes.pad,
+        height=(long if down else total) + sizes.pad,
         sizes=sizes,
         boxes=boxes,
         lines=tuple(_line(edge, chain, level, centres, begin, depth, down) for edge, chain in chains.items()),

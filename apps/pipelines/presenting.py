@@ -40,11 +40,11 @@ TELLING = {
 }
 PLAIN_HEIGHT, LIVE_HEIGHT, ACROSS = 60, 78, 18
 #: by the number of layers: five of them fit beside each other on a small screen, more scroll
-WIDTHS = {1: (208, 64), 2: (208, 64), 3: (208, 64), 4: (196, 60), 5: (164, 40)}
-MANY_LAYERS = (168, 44)
+WIDTHS = {1: (208, 64), 2: (208, 64), 3: (208, 64), 4: (196, 60), 5: (158, 46)}
+MANY_LAYERS = (168, 48)
 #: on a phone the graph runs downwards, and two boxes fit beside each other
-PLAIN_DOWN = Sizes(width=162, height=60, along=36, across=12)
-LIVE_DOWN = Sizes(width=162, height=78, along=44, across=12)
+PLAIN_DOWN = Sizes(width=154, height=60, along=36, across=10, pad=10)
+LIVE_DOWN = Sizes(width=154, height=78, along=44, across=10, pad=10)
 #: larger graphs are drawn once, and scroll inside their own box on a phone
 DRAWN_TWICE = 16
 
@@ -147,13 +147,13 @@ def _line_look(
     """CSS, label and tone of the line from one node to another."""
     condition = source.kind == "condition"
     if runs is None or name not in runs or target not in runs:
-        return "", "if it holds" if condition else "", "grey"
+        return "", "if so" if condition else "", "grey"
     first, second = runs[name], runs[target]
     if condition and first.state in DONE:
         if first.outputs.get("holds") is False:
-            return "cut", "does not hold", "slate"
-        return "moving" if second.state == NodeState.RUNNING else "done", "holds", "green"
-    label = "if it holds" if condition else ""
+            return "cut", "no", "slate"
+        return "moving" if second.state == NodeState.RUNNING else "done", "yes", "green"
+    label = "if so" if condition else ""
     if first.state in DONE:
         if second.state == NodeState.RUNNING:
             return "moving", label, "grey"

@@ -59,19 +59,21 @@ def words_for(cron: str) -> dict[str, Any]:
 class ScheduleForm(forms.Form):
     """When, on which clock, and with which parameters."""
 
+    use_required_attribute = False  # what is not shown for the chosen rhythm need not be filled in
+
     often = forms.ChoiceField(
         label="How often", choices=OFTEN, initial="day", widget=forms.Select(attrs={"data-shows": "often"})
     )
     at = forms.TimeField(
         label="At",
-        required=False,
+        error_messages={"required": "Say at what time."},
         initial=datetime.time(6, 0),
         widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
     )
-    weekday = forms.ChoiceField(label="Day", choices=WEEKDAYS, required=False, initial="1")
+    weekday = forms.ChoiceField(label="Day", choices=WEEKDAYS, initial="1")
     cron = forms.CharField(
         label="Cron expression",
-        required=False,
+        error_messages={"required": "Write an expression of five fields."},
         max_length=MAXIMUM_LENGTH,
         widget=forms.TextInput(
             attrs={"class": "mono", "placeholder": "*/15 8-18 * * 1-5", "spellcheck": "false"}
@@ -93,6 +95,11 @@ class ScheduleForm(forms.Form):
 
     def __init__(self, *args: Any, extra: Mapping[str, forms.Field], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.is_bound:
+            often = self.data.get("often")
+            self.fields["at"].required = often in (*_DAYS, "week")
+            self.fields["weekday"].required = often == "week"
+            self.fields["cron"].required = often == "cron"
         for name, field in extra.items():
             self.fields[PREFIX + name] = field
 
@@ -100,15 +107,6 @@ class ScheduleForm(forms.Form):
     def parameter_fields(self) -> list[forms.BoundField]:
         """The fields of what is started."""
         return [self[name] for name in self.fields if name.startswith(PREFIX)]
-
-    def clean(self) -> dict[str, Any]:
-        """The time of day is needed for all but the hourly one and an expression of one's own."""
-        data = super().clean() or {}
-        if data.get("often") in (*_DAYS, "week") and not data.get("at") and "at" not in self.errors:
-            self.add_error("at", "Say at what time.")
-        if data.get("often") == "cron" and not data.get("cron") and "cron" not in self.errors:
-            self.add_error("cron", "Write an expression of five fields.")
-        return data
 
     def expression(self) -> str:
         """The cron expression of what was chosen."""
