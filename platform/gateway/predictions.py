@@ -189,8 +189,9 @@ class Predictions:
     async def _ask(
         self, project: ProjectRef, route: Route, rows: list[list[Any]]
     ) -> tuple[Route, dict[str, Any]]:
-        """The model's answer. A broken connection is tried once more on a fresh route: predicting has no
-        effect on the model, and a revision may just have been switched or restarted."""
+        """The model's answer. A connection that cannot be made is tried once more on a fresh route, because a
+        revision may just have been switched or restarted. Records that a process has been given are given to no
+        other process of the same revision: they may be what ended it."""
         body = json.dumps({"rows": rows}, separators=(",", ":")).encode()
         for attempt in (1, 2):
             try:
@@ -202,8 +203,16 @@ class Predictions:
                 ) from error
             except aiohttp.ClientError as error:
                 logger.info("model process of %s does not answer (%s)", route.name, error)
+                given = not isinstance(error, aiohttp.ClientConnectorError)
             if attempt == 1:
                 fresh = await self.route_deployment(project, route.name, fresh=True)
+                if given and fresh.revision == route.revision:
+                    raise Unavailable(
+                        "deployments.lost",
+                        f"The process of the model {route.model} ended while it had these records. They were not "
+                        "given to another one, since they may be the cause.",
+                        retry_after=3,
+                    )
                 check_ready(fresh)
                 if fresh.signature.columns != route.signature.columns:
                     raise Unavailable(

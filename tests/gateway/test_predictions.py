@@ -154,6 +154,27 @@ def test_a_dead_process_is_a_503_and_nothing_is_recorded(client: Client, world: 
     assert lines(spool) == []
 
 
+def test_records_that_end_a_model_process_are_given_to_no_other_one(client: Client, world: World) -> None:
+    """A process that takes the request and ends; its successor of the same revision must not see the records."""
+    given: list[bytes] = []
+
+    async def take_and_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        given.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async def ask() -> tuple[int, Any]:
+        path = str(Path(world.route.socket or "").with_name("deadly.sock"))
+        world.route = replace(world.route, socket=path)
+        world.fresh_routes = [world.route]
+        async with await asyncio.start_unix_server(take_and_end, path):
+            answer = await client.acall("POST", PATH, {"records": [RECORD]})
+        return answer.status, answer.json()
+
+    status, body = client.loop.run_until_complete(ask())
+    assert (status, body["error"]["code"]) == (503, "deployments.lost")
+    assert len(given) == 1
+
+
 def test_no_prediction_leaves_when_it_cannot_be_recorded(
     client: Client, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,7 +192,7 @@ class MlflowProxy:
         upload = _Upload(receive, self.artifact_limit if artifact else bodies.LIMIT)
         body = None if method in ("GET", "HEAD") else await upload.begin(declared_length(scope), headers)
         try:
-            async with self.upstream.open(method, target, headers, body) as response:
+            async with self.upstream.open(method, target, headers, body, artifact=artifact) as response:
                 if response.status >= 400:
                     answer = Answer(response.status, "application/json", await response.read())
                     if COLLISION in answer.body and LOGGING.match(path) and isinstance(body, bytes):

@@ -14,7 +14,9 @@ from foundation.errors import Unavailable
 CONNECTIONS = 64
 IDLE_SECONDS = 30.0  # shorter than MLflow's server keeps an idle connection
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 100.0  # counted from the end of the request; the stock client itself waits 120 s
+# Counted from the end of the request. The stock client itself waits 120 s; a silent MLflow is said long before.
+READ_SECONDS = 30.0
+ARTIFACT_SECONDS = 100.0  # a large artifact is stored before the answer comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,6 @@ class Upstream:
                 connector=aiohttp.UnixConnector(
                     path=self.socket_path, limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS
                 ),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
-                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -63,13 +62,20 @@ class Upstream:
         target: str,
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes] | None,
+        *,
+        artifact: bool = False,
     ) -> Any:
         """An answer to read from, as an async context manager. target: path and query, already quoted.
 
         Raises aiohttp.ClientError when MLflow cannot be reached (use `unavailable()` then).
         """
         url = yarl.URL(f"http://localhost{target}", encoded=True)
-        return self.session().request(method, url, headers=headers, data=body, allow_redirects=False)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=ARTIFACT_SECONDS if artifact else READ_SECONDS
+        )
+        return self.session().request(
+            method, url, headers=headers, data=body, allow_redirects=False, timeout=timeout
+        )
 
     async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """A complete answer. Raises Unavailable "tracking.down" when MLflow cannot be reached."""
