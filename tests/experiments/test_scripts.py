@@ -549,3 +549,28 @@ def test_code_is_escaped_and_coloured() -> None:
 def test_what_was_typed_keeps_its_text(text: str, value: Any) -> None:
     assert typed(text) == value
     assert type(typed(text)) is type(value)
+
+
+def test_the_documentation_shows_the_example_and_every_variable() -> None:
+    from apps.experiments.sandbox.script_contract import Folders, variables
+
+    text = (Path(__file__).parents[2] / "docs" / "scripts.md").read_text()
+    assert EXAMPLE.read_text() in text
+    given = variables(
+        Folders(Path("work")),
+        script="a.py",
+        parameters={},
+        channels={},
+        run_id="r",
+        project="p",
+        processors=1,
+    )
+    internal = {
+        "SM_INPUT_DIR",
+        "SM_INPUT_CONFIG_DIR",
+        "SM_USER_ARGS",
+        "SM_USER_ENTRY_POINT",
+        "SM_MODULE_NAME",
+        "SM_LOG_LEVEL",
+    }
+    assert sorted(name for name in given if name not in internal and f"`{name}`" not in text) == []

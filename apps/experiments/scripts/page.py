@@ -55,7 +55,7 @@ class Row:
 
 
 class ScriptForm(forms.Form):
-    """Everything but the rows."""
+    """Everything but the rows. It only shows: what is entered is checked by parse_script."""
 
     use_required_attribute = False
     wide = ("source",)
@@ -63,7 +63,6 @@ class ScriptForm(forms.Form):
 
     source = forms.CharField(
         label="Code",
-        required=False,
         strip=False,
         widget=forms.Textarea(
             attrs={
@@ -81,19 +80,16 @@ class ScriptForm(forms.Form):
     )
     entry_point = forms.CharField(
         label="File name",
-        required=False,
         max_length=200,
         help_text="What the script is called, such as train.py.",
     )
     minutes = forms.CharField(
         label="Time limit",
-        required=False,
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
         help_text="The script is stopped after it. At most 10,080 (a week).",
     )
     experiment = forms.CharField(
         label="Experiment",
-        required=False,
         max_length=256,
         widget=forms.TextInput(attrs={"list": "experiments", "autocomplete": "off"}),
         help_text="Runs to be compared belong together. A new name makes a new experiment.",
