@@ -73,7 +73,8 @@ def hold_out(
         stratify=y if task == "classification" else None,
     )
     begun = time.monotonic()
-    _fit(pipeline, train, y_train, log, in_steps and _watched(in_steps, pipeline, test, y_test))
+    grow = None if in_steps is None else _watched(in_steps, pipeline, test, y_test)
+    _fit(pipeline, train, y_train, log, grow)
     seconds = time.monotonic() - begun
     use_threads(pipeline.named_steps["model"], 1)
     predicted, probabilities = _predict(pipeline, test, task)
