@@ -164,6 +164,17 @@ def update_dataset(
 
 
 @transaction.atomic
+def describe_version(*, actor: Actor, version: DatasetVersion, description: str) -> DatasetVersion:
+    """Say what is particular about a version; its rows never change. Raises Invalid."""
+    text = check_text(description, field="description").strip()
+    if text != version.description:
+        version.description = text
+        version.save(update_fields=["description", "updated_at"])
+        _audit(actor, version.project, "dataset.update_version", version.dataset, {"version": version.number})
+    return version
+
+
+@transaction.atomic
 def trash_dataset(*, actor: Actor, dataset: Dataset) -> Dataset:
     """Move a dataset with its versions to the trash. Runs that used it keep working; new ones cannot use it."""
     if Dataset.objects.filter(pk=dataset.pk, deleted_at__isnull=True).update(deleted_at=now()):

@@ -38,8 +38,8 @@ def _options(request: Any) -> dict[str, Any]:
     return {name: request.data[name] for name in (*OFFERED, "sheet") if request.data.get(name)}
 
 
-def _etag(dataset: Dataset) -> str:
-    return etag_of(dataset.pk, iso(dataset.updated_at))
+def _etag(row: Dataset | DatasetVersion) -> str:
+    return etag_of(row.pk, iso(row.updated_at))
 
 
 def _dataset(dataset: Dataset, status: int = 200) -> Response:
@@ -51,6 +51,10 @@ def _ready(version: DatasetVersion) -> DatasetVersion:
     if not version.is_ready:
         raise Conflict("dataset.not_ready", f"{version.label} has no rows to show.", {"state": version.state})
     return version
+
+
+def _version(version: DatasetVersion) -> Response:
+    return Response(version_json(version), headers={"ETag": _etag(version)})
 
 
 class DatasetsView(ProjectAPIView):
@@ -167,7 +171,18 @@ class VersionView(ProjectAPIView):
 
     @extend_schema(operation_id="dataset_versions_get", responses=schemas.VersionOut)
     def get(self, request: Any, project: str, name: str, number: str) -> Response:
-        return Response(version_json(get_visible_version(self.actor, self.project, name, number)))
+        return _version(get_visible_version(self.actor, self.project, name, number))
+
+    @extend_schema(
+        operation_id="dataset_versions_update", request=schemas.VersionChange, responses=schemas.VersionOut
+    )
+    def patch(self, request: Any, project: str, name: str, number: str) -> Response:
+        version = get_editable_version(self.actor, self.project, name, number)
+        changes = read_fields(request, ("description",))
+        with unchanged(request, version, _etag):
+            if "description" in changes:
+                version = actions.describe_version(actor=self.actor, version=version, **changes)
+        return _version(version)
 
     @extend_schema(operation_id="dataset_versions_trash", responses={204: None})
     def delete(self, request: Any, project: str, name: str, number: str) -> Response:

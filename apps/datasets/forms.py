@@ -87,6 +87,17 @@ class NewDatasetForm(UploadForm):
     field_order = ("file", "name", "description", "header", "separator", "encoding", "sheet")
 
 
+class VersionForm(forms.Form):
+    """Describe a version."""
+
+    description = forms.CharField(
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What is particular about it, such as where it was cut or what was mended.",
+    )
+
+
 class DatasetForm(forms.Form):
     """Rename or describe."""
 

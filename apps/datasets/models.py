@@ -40,6 +40,7 @@ class DatasetVersion(ProjectObject):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
+    description = models.TextField(blank=True, default="")
     state = models.CharField(max_length=12, choices=VersionState, default=VersionState.PENDING)
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 

@@ -15,6 +15,7 @@ def version_json(version: DatasetVersion) -> dict[str, Any]:
         "id": str(version.pk),
         "dataset": version.dataset.name,
         "number": version.number,
+        "description": version.description,
         "state": version.state,
         "digest": version.digest or None,
         "rows": version.rows,
@@ -31,6 +32,8 @@ def version_json(version: DatasetVersion) -> dict[str, Any]:
         "notes": version.notes,
         "created_by": version.created_by.username if version.created_by else None,
         "created_at": iso(version.created_at),
+        "updated_at": iso(version.updated_at),
+        "trashed_at": iso(version.deleted_at),
         "ready_at": iso(version.ready_at),
         "url": version.get_absolute_url(),
     }  # fmt: skip

@@ -35,6 +35,13 @@ class DatasetCreate(VersionCreate):
     description = serializers.CharField(required=False)
 
 
+@extend_schema_serializer(component_name="DatasetVersionChange")
+class VersionChange(serializers.Serializer[Any]):
+    """Describe a version."""
+
+    description = serializers.CharField(required=False, allow_blank=True)
+
+
 class DatasetChange(serializers.Serializer[Any]):
     """Rename or describe."""
 
@@ -68,6 +75,7 @@ class VersionOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     dataset = serializers.CharField()
     number = serializers.IntegerField()
+    description = serializers.CharField()
     state = serializers.ChoiceField(choices=VersionState.choices)
     digest = serializers.CharField(allow_null=True, help_text="Of the content, whatever file it came in.")
     rows = serializers.IntegerField(allow_null=True)
@@ -82,6 +90,8 @@ class VersionOut(serializers.Serializer[Any]):
     notes = serializers.ListField(child=serializers.CharField())
     created_by = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    trashed_at = serializers.DateTimeField(allow_null=True)
     ready_at = serializers.DateTimeField(allow_null=True)
     url = serializers.CharField()
 

@@ -21,6 +21,7 @@ urlpatterns = [
     re_path(rf"{VERSION}/$", views.version_page, name="version"),
     re_path(rf"{VERSION}/live$", views.version_live, name="version-live"),
     re_path(rf"{VERSION}/(?P<tab>preview|columns|lineage)$", views.version_page, name="version-tab"),
+    re_path(rf"{VERSION}/edit$", views.version_edit, name="version-edit"),
     re_path(rf"{VERSION}/download$", views.version_download, name="version-download"),
     re_path(rf"{VERSION}/(?P<verb>retry|trash|restore)$", views.version_verb, name="version-verb"),
 ]

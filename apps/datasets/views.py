@@ -23,7 +23,7 @@ from apps.datasets.access import (
     get_visible_version,
 )
 from apps.datasets.downloads import download
-from apps.datasets.forms import DatasetForm, NewDatasetForm, RetryForm, UploadForm
+from apps.datasets.forms import DatasetForm, NewDatasetForm, RetryForm, UploadForm, VersionForm
 from apps.datasets.models import DatasetVersion
 from apps.datasets.states import VersionState
 from apps.datasets.uploads import staged_file
@@ -196,6 +196,25 @@ def _version_context(request: Any, version: DatasetVersion, tab: str) -> dict[st
     page = pages.VersionPage.build(request, version, tab)
     form = RetryForm(initial=version.options) if version.state == VersionState.FAILED else None
     return {"page": page, "version": version, "dataset": version.dataset, "form": form}
+
+
+@project_page()
+@require_http_methods(["GET", "POST"])
+def version_edit(request: Any, project: Project, name: str, number: int) -> HttpResponse:
+    """Describe a version."""
+    version = get_visible_version(request.actor, project, name, number)
+    form, status = VersionForm(initial={"description": version.description}), 200
+    if request.method == "POST":
+        form, status = VersionForm(request.POST), 422
+        if form.is_valid():
+            try:
+                actions.describe_version(actor=request.actor, version=version, **form.cleaned_data)
+                return redirect(version)
+            except AtelierError as error:
+                add_error(form, error)
+                status = error.status
+    context = {"version": version, "dataset": version.dataset, "form": form}
+    return render(request, "datasets/version_edit.html", context, status=status)
 
 
 @project_page()

@@ -84,7 +84,7 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/datasets/{{name}}/restore": {"POST": _C},
     f"{_P}/datasets/{{name}}/purge": {"POST": _M},
     f"{_P}/datasets/{{name}}/versions": {"GET": _V, "POST": _C},
-    f"{_P}/datasets/{{name}}/versions/{{number}}": {"GET": _V, "DELETE": _C},
+    f"{_P}/datasets/{{name}}/versions/{{number}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
     f"{_P}/datasets/{{name}}/versions/{{number}}/restore": {"POST": _C},
     f"{_P}/datasets/{{name}}/versions/{{number}}/retry": {"POST": _C},
     f"{_P}/datasets/{{name}}/versions/{{number}}/profile": {"GET": _V},
@@ -238,6 +238,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/datasets/{name}/versions/new": {"GET": _V, "POST": _C},
     "p/{project}/datasets/{name}/versions/{number}/": {"GET": _V},
     "p/{project}/datasets/{name}/versions/{number}/live": {"GET": _V},
+    "p/{project}/datasets/{name}/versions/{number}/edit": {"GET": _V, "POST": _C},
     "p/{project}/datasets/{name}/versions/{number}/download": {"GET": _V},
     **{
         f"p/{{project}}/datasets/{{name}}/versions/{{number}}/{tab}": {"GET": _V}

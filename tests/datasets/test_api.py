@@ -264,3 +264,25 @@ def test_each_persona_may_what_its_role_says(
 def test_another_projects_dataset_is_not_found(people: Any) -> None:
     ready_version(people)
     assert people.api("stranger").get("/api/v1/projects/else/datasets/churn").status_code == 404
+
+
+def test_a_version_is_described_unless_somebody_was_quicker(people: Any) -> None:
+    ready_version(people)
+    address, client = "/api/v1/projects/shop/datasets/churn/versions/1", people.api("contributor")
+    seen = client.get(address)
+    assert seen.json()["description"] == ""
+    changed = client.patch(
+        address, {"description": " Without the pilots. "}, format="json", HTTP_IF_MATCH=seen["ETag"]
+    )
+    assert (changed.status_code, changed.json()["description"]) == (200, "Without the pilots.")
+    assert changed["ETag"] != seen["ETag"]
+    late = client.patch(address, {"description": "x"}, format="json", HTTP_IF_MATCH=seen["ETag"])
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "stale")
+    assert client.patch(address, {"rows": 3}, format="json").status_code == 422
+    page = people.client("contributor").get("/p/shop/datasets/churn/versions/1/").content.decode()
+    assert "Without the pilots." in page
+    edited = people.client("contributor").post(
+        "/p/shop/datasets/churn/versions/1/edit", {"description": "All of them."}
+    )
+    assert edited.status_code == 302
+    assert client.get(address).json()["description"] == "All of them."
