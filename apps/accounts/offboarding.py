@@ -95,8 +95,8 @@ def open_invitations(team: Team, user: User) -> QuerySet[Invitation]:
 
 def settle_estates(*, actor: Actor, team: Team, user: User, take_over: bool) -> dict[str, int]:
     """Settle everything that goes on in the person's name; name -> how many."""
-    settled = {
+    settled = {  # from the top down: a study is stopped before its jobs, as its coordinator locks them
         name: estate.settle(actor=actor, team=team, user=user, take_over=take_over)
-        for name, estate in _ESTATES.items()
+        for name, estate in reversed(list(_ESTATES.items()))
     }
     return {name: count for name, count in settled.items() if count}

@@ -21,7 +21,8 @@ from apps.accounts.actions.projects import ROLE_TO_CREATE
 from apps.accounts.states import Role
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")
+_GROUP = re.compile(r"\(\?P<(\w+)>((?:[^()]|\([^()]*\))*)\)")
+_WORDS = re.compile(r"\w+(\|\w+)+")
 _T, _P = "teams/{team}", "projects/{project}"
 
 #: (area, what, the address that shows who may). The role stands nowhere here.
@@ -106,14 +107,25 @@ def permissions() -> tuple[Permission, ...]:
 def _routes(patterns: list[Any], before: str) -> Iterator[tuple[str, Any]]:
     for entry in patterns:
         text = str(getattr(entry.pattern, "_regex", None) or entry.pattern)
-        text = _GROUP.sub(lambda m: "{" + m.group(1) + "}", text.removeprefix("^").removesuffix("/?$"))
-        route = before + text.replace("\\.", ".")
-        if not "api/v1/".startswith(route[:7]):
-            continue
-        if isinstance(entry, URLResolver):
-            yield from _routes(entry.url_patterns, route)
-        elif isinstance(entry, URLPattern):
-            yield route.removeprefix("api/v1/").rstrip("$"), entry.callback
+        for name in _names(text.removeprefix("^").removesuffix("$").removesuffix("/?")):
+            route = before + name
+            if not "api/v1/".startswith(route[:7]):
+                continue
+            if isinstance(entry, URLResolver):
+                yield from _routes(entry.url_patterns, route)
+            elif isinstance(entry, URLPattern):
+                yield route.removeprefix("api/v1/"), entry.callback
+
+
+def _names(pattern: str) -> list[str]:
+    """A route as people write it: {name} for a group, and for a group of plain words one route for each word."""
+    found = [pattern]
+    for group in _GROUP.finditer(pattern):
+        words = (
+            group.group(2).split("|") if _WORDS.fullmatch(group.group(2)) else ["{" + group.group(1) + "}"]
+        )
+        found = [text.replace(group.group(0), word) for text in found for word in words]
+    return [text.replace("\\.", ".") for text in found]
 
 
 def roles_of(callback: Any) -> dict[str, Role]:

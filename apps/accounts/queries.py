@@ -140,6 +140,12 @@ def invited_projects(invitations: Iterable[Invitation]) -> dict[str, Project]:
     )
 
 
+def check_team_of(project: Project, team: Team) -> None:
+    """Raises NotFound when the project is another team's."""
+    if project.team_id != team.pk:
+        raise NotFound("project.not_found", f"The team has no project '{project.slug}'.")
+
+
 def token_matches(text: str) -> Q:
     """Tokens whose name, owner or first letters contain the text."""
     return Q(name__icontains=text) | Q(user__username__icontains=text) | Q(prefix__istartswith=text)

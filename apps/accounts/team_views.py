@@ -78,12 +78,13 @@ def project_verb(request: Any, team: Team, project: str, verb: str) -> HttpRespo
     """Move a project of the team to the trash, or take it out."""
     if verb == "trash":
         found = get_editable_project(request.actor, project, role=Role.OWNER)
+        queries.check_team_of(found, team)
         actions.trash_project(actor=request.actor, project=found)
         messages.success(request, f"{found.name} is in the trash.")
     else:
-        found = actions.restore_project(
-            actor=request.actor, project=get_trashed_project(request.actor, project)
-        )
+        found = get_trashed_project(request.actor, project)
+        queries.check_team_of(found, team)
+        actions.restore_project(actor=request.actor, project=found)
         messages.success(request, f"{found.name} is back.")
     return redirect("accounts:team-projects", team.slug)
 

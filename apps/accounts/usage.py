@@ -113,7 +113,7 @@ def usage_of(team: Team, projects: Sequence[Project], *, max_age: datetime.timed
     row = TeamUsage.objects.filter(team=team).first()
     if row is None or now() - row.at > max_age:
         row = _measure(team, row)
-    gauges = list(_GAUGES.values())
+    gauges = sorted(_GAUGES.values(), key=lambda gauge: gauge.unit != BYTES)
     rows = []
     for project in projects:
         data: dict[str, Any] = row.data.get(str(project.pk), {})
