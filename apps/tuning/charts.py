@@ -51,7 +51,7 @@ def history(points: Sequence[Point], *, metric: str, maximize: bool) -> Figure:
     """
     best = best_so_far(points, maximize=maximize)
     kept = _telling(points, best)
-    shown, best = [points[n] for n in kept], [best[n] for n in kept]
+    shown, best = [points[n] for n in kept], [_short(best[n]) for n in kept]
     numbers = [point.number for point in shown]
     name = title(metric)
     data: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ def history(points: Sequence[Point], *, metric: str, maximize: bool) -> Figure:
         (TrialState.RUNNING, "running", {"color": "var(--blue)", "size": 8, "symbol": "circle-open"}),
     ):
         if any(point.state == state for point in shown):
-            values = [point.latest if point.state == state else None for point in shown]
+            values = [_short(point.latest) if point.state == state else None for point in shown]
             hover = f"trial %{{x}}<br>{name} %{{y:.5g}}<extra>{word}</extra>"
             data.append(_markers(word, numbers, values, marker, hover))
     if any(value is not None for value in best):
@@ -88,6 +88,11 @@ def history(points: Sequence[Point], *, metric: str, maximize: bool) -> Figure:
     if len(points) < 12:
         layout["xaxis"] |= {"dtick": 1}
     return {"data": data, "layout": layout | {"showlegend": True}}
+
+
+def _short(value: float | None) -> float | None:
+    """Six digits: more cannot be seen, and a page holds thousands of them."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _layout(x: str, y: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from foundation.ui.values import number as number_text
 #: Colours from the worst fifth of the values to the best.
 HUES = 5
 #: More lines only make a grey band: the best half of these, and the others evenly out of the rest.
-LINES_AT_MOST = 200
+LINES_AT_MOST = 150
 _NEAR = 0.045
 
 

@@ -95,3 +95,49 @@ def with_trials(study: Any, *outcomes: Any, state: str = "") -> Any:
     )
     study.refresh_from_db()
     return study
+
+
+def with_many_trials(study: Any, count: int) -> Any:
+    """Give a study many complete trials at once, their runs without jobs."""
+    import random
+
+    from apps.experiments.models import Run
+    from apps.tuning.models import Study, Trial
+    from apps.tuning.reading import dimensions_of
+    from foundation.clock import now
+    from foundation.ids import uuid7
+
+    chance, began = random.Random(1), now()
+    runs, trials = [], []
+    for number in range(count):
+        parameters: dict[str, Any] = {}
+        for d in dimensions_of(study):
+            if d.type == "categorical":
+                parameters[d.name] = chance.choice(d.choices)
+            elif d.type == "int":
+                parameters[d.name] = chance.randint(int(d.low or 0), int(d.high or 1))
+            else:
+                parameters[d.name] = chance.uniform(d.low or 0, d.high or 1)
+        run = Run(
+            id=uuid7(), project=study.project, experiment=study.experiment, parent=study.run, client_state="succeeded",
+            name=f"{study.name}-{number}", source="client", parameters=parameters, algorithm=study.algorithm,
+        )  # fmt: skip
+        runs.append(run)
+        trials.append(
+            Trial(
+                study=study,
+                number=number,
+                run=run,
+                state="complete",
+                parameters=parameters,
+                value=0.5 + chance.random() / 3,
+                told_at=began,
+            )
+        )
+    Run.objects.bulk_create(runs)
+    Trial.objects.bulk_create(trials)
+    Study.objects.filter(pk=study.pk).update(
+        state="completed", started_at=began, finished_at=now(), n_trials=count
+    )
+    study.refresh_from_db()
+    return study

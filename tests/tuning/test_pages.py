@@ -10,7 +10,7 @@ import pytest
 
 from apps.tuning.models import Study
 from tests.support.people import People
-from tests.tuning.studies import made_study, store, table, with_trials
+from tests.tuning.studies import made_study, store, table, with_many_trials, with_trials
 
 __all__ = ["made_study", "store", "table"]
 
@@ -339,3 +339,10 @@ def test_every_page_keeps_to_its_budget_of_queries(people: People, made_study: M
             assert client.get(f"/p/shop/studies/{path}").status_code == 200
         found[path] = len(seen)
     assert {path: count for path, count in found.items() if count > budgets[path]} == {}
+
+
+def test_thousands_of_trials_stay_light(people: People, made_study: Made) -> None:
+    study = made_study(algorithm="hist_gradient_boosting", search_space=None, n_trials=1500)
+    with_many_trials(study, 1500)
+    sizes = {path: len(read(people, path)) for path in ("forest/", "forest/parallel", "forest/trials")}
+    assert all(size < 100_000 for size in sizes.values()), sizes
