@@ -31,7 +31,7 @@ from apps.accounts.states import Role
 from foundation.api import api_path, etag_of, unchanged
 from foundation.clock import iso
 
-__all__ = ["ProjectAPIView", "ProjectViewSet", "StudioAPIView"]
+__all__ = ["ProjectAPIView", "ProjectViewSet", "StudioAPIView", "checked", "paged"]
 
 
 def _etag(project: Project) -> str:
