@@ -20,10 +20,11 @@ from apps.tuning.access import get_study
 from apps.tuning.forms import EditForm
 from apps.tuning.models import Study
 from apps.tuning.new_study import NewStudy
-from apps.tuning.pages import StudiesPage, StudyPage, TrialTable
+from apps.tuning.pages import StudiesPage, StudyPage
 from apps.tuning.space import count_points
 from apps.tuning.spec import TRIALS_AT_MOST, parse_study
 from apps.tuning.states import Pruner, Sampler
+from apps.tuning.trial_table import TrialTable
 from foundation.api import etag_of
 from foundation.errors import AtelierError, Invalid, NotFound
 from foundation.ui.forms import add_error
