@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, IntegerField, Q, QuerySet, TextField, Value, When
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast, Right
 
 #: characters that are looked at; more cannot be a name
@@ -22,7 +22,7 @@ LONGEST = 200
 #: words that are looked at
 WORDS = 6
 #: of so many newest matches the best ones are chosen
-RANKED = 500
+RANKED = 300
 #: digits from which on a word may be the beginning of an id, and the length of the end that pages show
 SHORTEST_ID, SHOWN_ID = 6, 8
 _HEX = re.compile(rf"[0-9a-f]{{{SHORTEST_ID},32}}")
@@ -144,16 +144,15 @@ def best_rows(
         if len(needle.digits) == SHOWN_ID:
             inside = inside.annotate(id_end=Right(Cast("pk", TextField()), SHOWN_ID))
             fits |= Q(id_end=needle.digits)
-    newest_fits = inside.filter(fits).order_by(newest, "-pk").values("pk")[:RANKED]
-    rank = Case(
-        When(**{f"{name}__iexact": needle.text}, then=Value(0)),
-        When(**{f"{name}__istartswith": needle.text}, then=Value(1)),
-        default=Value(2),
-        output_field=IntegerField(),
-    )
-    far = Case(When(**{project: scope.near}, then=Value(0)), default=Value(1), output_field=IntegerField())
-    found = rows.filter(pk__in=newest_fits).annotate(_rank=rank)
-    orders: list[Any] = ["_rank", newest, "-pk"]
-    if scope.near is not None:
-        found, orders = found.annotate(_far=far), ["_far", *orders]
-    return list(found.order_by(*orders)[:limit])
+    found = inside.filter(fits).order_by(newest, "-pk").values_list("pk", name, project)[:RANKED]
+    typed = needle.text.lower()
+
+    def rank(item: tuple[int, tuple[Any, str, Any]]) -> tuple[bool, int, int]:
+        place, (_, title, where) = item
+        lowered = title.lower()
+        near = 0 if lowered == typed else 1 if lowered.startswith(typed) else 2
+        return where != scope.near, near, place
+
+    best = [row[0] for _, row in sorted(enumerate(found), key=rank)[:limit]]
+    whole = {row.pk: row for row in rows.filter(pk__in=best)} if best else {}
+    return [whole[key] for key in best if key in whole]
