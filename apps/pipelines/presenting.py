@@ -39,8 +39,9 @@ TELLING = {
     "deploy": ("deployment",),
 }
 PLAIN_HEIGHT, LIVE_HEIGHT, ACROSS = 60, 78, 18
-#: by the number of layers: five of them fit beside each other on a small screen, more scroll
-WIDTHS = {1: (208, 64), 2: (208, 64), 3: (208, 64), 4: (196, 60), 5: (158, 46)}
+#: by the number of layers: six of them fit beside each other on a small screen, more scroll
+WIDTHS = {1: (208, 64), 2: (208, 64), 3: (208, 64), 4: (196, 60), 5: (158, 46), 6: (138, 30)}
+ROOMY = 156
 MANY_LAYERS = (168, 48)
 #: on a phone the graph runs downwards, and two boxes fit beside each other
 PLAIN_DOWN = Sizes(width=154, height=60, along=36, across=10, pad=10)
@@ -88,6 +89,11 @@ class Drawing:
     sizes: Sizes
     boxes: list[Box]
     strokes: list[Stroke]
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether a box has no room for how long its node took; the table says it."""
+        return self.sizes.width < ROOMY
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 from django import forms
 from django.db import OperationalError, connection
 
+from apps.accounts.access import Actor
 from apps.jobs.schedules import actions, firing, registry
 from apps.jobs.schedules.cron import check_cron, latest_time, next_times, words_of
 from apps.jobs.schedules.forms import words_for
@@ -18,6 +19,7 @@ from apps.jobs.schedules.models import Schedule, ScheduleFiring
 from apps.jobs.schedules.registry import Firing, Started, Subject
 from foundation import clock
 from foundation.errors import AtelierError, Conflict, Forbidden, Invalid, NotFound
+from foundation.ids import uuid7
 from tests.support.people import People, fake_tracking, people
 
 __all__ = ["fake_tracking", "people"]
@@ -317,6 +319,19 @@ def test_it_stops_itself_when_its_person_has_gone(people: People, bells: Bells, 
     frozen.moment = at("2026-11-23T13:00:00+00:00")
     firing.fire_due()
     assert [rung.actor.user for rung in bells.rung] == [people.owner]
+
+
+def test_a_job_cannot_set_schedules(people: People, bells: Bells) -> None:
+    schedule = make(people)
+    actor = Actor(user=people.maintainer, project_id=people.project.pk, job_id=uuid7(), fence=1)
+    kind = registry.kind_called("tests.bell")
+    assert kind is not None
+    with pytest.raises(Forbidden, match="outlive"):
+        actions.create_schedule(
+            actor=actor, project=people.project, kind=kind, subject="big", cron="0 * * * *"
+        )
+    with pytest.raises(Forbidden, match="outlive"):
+        actions.update_schedule(actor=actor, schedule=schedule, changes={"cron": "* * * * *"})
 
 
 def test_a_project_in_the_trash_fires_nothing(people: People, bells: Bells, frozen: Clock) -> None:

@@ -16,7 +16,7 @@ from apps.jobs.schedules.cron import check_cron, next_times
 from apps.jobs.schedules.models import Schedule
 from apps.jobs.schedules.registry import Kind, kind_called
 from foundation import clock
-from foundation.errors import Conflict, Invalid
+from foundation.errors import Conflict, Forbidden, Invalid
 from foundation.events import publish
 
 MAXIMUM_SCHEDULES = 200
@@ -62,6 +62,12 @@ def _flag(value: object, field: str) -> bool:
     return value
 
 
+def _check_person(actor: Actor) -> None:
+    """A job's token ends with the job and is limited to it; a schedule would outlive both."""
+    if actor.job_id is not None:
+        raise Forbidden("schedule.by_job", "A job cannot set schedules: they would outlive it.")
+
+
 @transaction.atomic
 def create_schedule(
     *,
@@ -78,8 +84,9 @@ def create_schedule(
     """A schedule for the subject of that name; without a time zone the project's.
 
     Raises NotFound for the subject, Invalid "schedule.cron", "schedule.never", "timezone.unknown",
-    "schedule.parameters", Conflict "schedule.too_many".
+    "schedule.parameters", Conflict "schedule.too_many", Forbidden "schedule.by_job".
     """
+    _check_person(actor)
     found = kind.handler.find(project, subject)
     cron = check_cron(cron)
     zone = check_timezone(str(timezone or project.timezone))
@@ -111,6 +118,7 @@ def update_schedule(*, actor: Actor, schedule: Schedule, changes: dict[str, Any]
 
     From then on it acts as the person who changed it. Times that passed while it was off are not made up for.
     """
+    _check_person(actor)
     schedule = Schedule.objects.select_for_update(of=("self",)).select_related("project").get(pk=schedule.pk)
     if "cron" in changes:
         schedule.cron = check_cron(changes["cron"])
