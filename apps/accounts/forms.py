@@ -109,7 +109,12 @@ class TeamForm(forms.Form):
 
     name = forms.CharField(label="Name", max_length=80)
     slug = forms.CharField(
-        label="Short name", max_length=40, help_text="In addresses: small letters, digits and dashes."
+        label="Short name",
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"data-slug-from": "name", "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text="In addresses: small letters, digits and dashes.",
     )
     description = forms.CharField(
         label="Description", required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=5000
@@ -164,6 +169,9 @@ class NewProjectForm(ProjectForm):
     slug = forms.CharField(
         label="Short name",
         max_length=40,
+        widget=forms.TextInput(
+            attrs={"data-slug-from": "name", "autocomplete": "off", "spellcheck": "false"}
+        ),
         help_text="In every address and in client code; it cannot be changed later.",
     )
     team = forms.ModelChoiceField(

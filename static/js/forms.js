@@ -24,5 +24,15 @@ function follow(select) {
 document.addEventListener("input", (event) => { if (event.target.matches("[data-shows]")) follow(event.target); });
 document.querySelectorAll("[data-shows]").forEach(follow);
 
+// <input data-slug-from="name">: proposes a short name from another field, until somebody types one.
+for (const slug of document.querySelectorAll("[data-slug-from]")) {
+  const source = slug.form.elements[slug.dataset.slugFrom];
+  slug.addEventListener("input", () => { slug.dataset.typed = ""; });
+  source.addEventListener("input", () => {
+    if (slug.value && slug.dataset.typed !== undefined) return;
+    slug.value = source.value.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+/, "").slice(0, 40).replace(/-+$/, "");
+  });
+}
+
 const wrong = document.querySelector(".form-errors, main [aria-invalid=true]");
 if (wrong) { wrong.closest("details")?.setAttribute("open", ""); wrong.focus(); }

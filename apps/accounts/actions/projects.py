@@ -58,7 +58,8 @@ def create_project(
         raise Forbidden("role.too_small", "Projects are made by maintainers and owners of the team.")
     if Project.objects.filter(slug=slug).exists():
         raise Conflict(
-            "project.exists", f"The slug '{slug}' is or was in use; slugs are never given out twice."
+            "project.exists",
+            f"The short name '{slug}' is or was in use, and no short name is given out twice.",
         )
     try:
         with transaction.atomic():
@@ -71,7 +72,10 @@ def create_project(
                 timezone=check_timezone(timezone),
             )
     except IntegrityError as error:
-        raise Conflict("project.exists", f"The slug '{slug}' is or was in use.") from error
+        raise Conflict(
+            "project.exists",
+            f"The short name '{slug}' is or was in use, and no short name is given out twice.",
+        ) from error
     from adapters.tracking import get_tracking
 
     get_tracking().ensure_project(project.pk)
