@@ -59,7 +59,6 @@ PHRASES = {
     "model.release_alias": "released an alias of {}",
     "model.promotion_refused": "refused a promotion of {}",
     "model.promotion_rejected": "rejected a promotion of {}",
-    "deployment.create": "deployed {}",
     "deployment.revise": "changed what {} serves",
     "deployment.follow": "brought {} to the new version",
     "deployment.import": "imported past inferences into {}",
@@ -127,12 +126,10 @@ def lines_of(project: Project, rows: Iterable[AuditEvent], actor: Actor) -> list
         thing = Thing(row.subject_title, addresses.get((row.subject_kind, _key(row.subject_id)), ""))
         last = lines[-1] if lines else None
         if last is not None and _continues(last, row):
-            last.count += 1
             last.oldest = row.at
-            if len(last.things) < NAMED and thing not in last.things:
-                last.things.append(thing)
-            elif thing in last.things:
-                last.count -= 1
+            if row.subject_kind != "project" and thing not in last.things:
+                last.count += 1
+                last.things += [thing] if len(last.things) < NAMED else []
             continue
         before, after = _words(row)
         line = Line(row.actor_label, row.user_id == me, row.action, row.subject_kind, before, after, row.at)

@@ -108,8 +108,8 @@ def recent_datasets(project: Project) -> list[Entry]:
 
 
 def recent_runs(project: Project) -> list[Entry]:
-    """The newest runs."""
-    runs = Run.objects.with_relations().filter(project=project).alive()
+    """The newest runs, without trials and other parts of one."""
+    runs = Run.objects.with_relations().filter(project=project, parent__isnull=True).alive()
     return [
         Entry(
             run.state,
