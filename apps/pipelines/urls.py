@@ -21,7 +21,7 @@ urlpatterns = [
     path("pipelines/<str:name>/runs/<int:number>", views.run_detail, name="run"),
     path("pipelines/<str:name>/runs/<int:number>/live", views.run_live, name="run-live"),
     re_path(
-        r"^pipelines/(?P<name>[^/]+)/runs/(?P<number>[0-9]+)/(?P<verb>cancel|resume|again)$",
+        r"^pipelines/(?P<name>[^/]+)/runs/(?P<number>[0-9]+)/(?P<verb>cancel|resume|newest|again)$",
         views.run_verb,
         name="run-verb",
     ),

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import Project
 from apps.accounts.pages import project_page
 from apps.accounts.trash import name_trashers, trash_page
-from apps.pipelines import actions, pages, queries
+from apps.pipelines import actions, editing, pages, queries
 from apps.pipelines.access import get_pipeline, get_pipeline_run, get_pipeline_version
 from apps.pipelines.examples import examples_for
 from apps.pipelines.forms import PREFIX, DefinitionForm, ParametersForm, SettingsForm
@@ -51,7 +51,7 @@ def pipeline_list(request: HttpRequest, project: Project) -> HttpResponse:
         address = request.build_absolute_uri(f"/api/v1/projects/{project.slug}/pipelines")
         context |= {
             "example": first,
-            "check": pages.check_text(first.text),
+            "check": editing.check_text(first.text),
             "snippet": f'curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\\n'
             f"  -d @pipeline.json \\\n  {address}",
         }
@@ -85,7 +85,7 @@ def pipeline_edit(request: HttpRequest, project: Project, name: str) -> HttpResp
     pipeline = get_pipeline(project, name)
     wanted = request.GET.get("version", "")
     version = get_pipeline_version(pipeline, wanted) if wanted else None
-    text = pages.text_of(pipeline, version)
+    text = editing.text_of(pipeline, version)
     if request.method == "POST":
         text = request.POST.get("definition", "").replace("\r\n", "\n")
         if "check" not in request.POST:
@@ -103,9 +103,9 @@ def pipeline_edit(request: HttpRequest, project: Project, name: str) -> HttpResp
 def _editor(
     request: HttpRequest, text: str, *, error: AtelierError | None = None, **context: Any
 ) -> HttpResponse:
-    check = pages.check_text(text)
+    check = editing.check_text(text)
     if error is not None and not check.faults:  # a name that is taken, say
-        check = pages.Check(pages.faults_of(error, text), check.picture, check.definition)
+        check = editing.Check(editing.faults_of(error, text), check.picture, check.definition)
     form = DefinitionForm(initial={"definition": text})
     if check.faults:
         form.fields["definition"].widget.attrs["aria-invalid"] = "true"
@@ -118,7 +118,7 @@ def _editor(
 def pipeline_validate(request: HttpRequest, project: Project) -> HttpResponse:
     """What is wrong with the text in the editor, or its picture, as a fragment."""
     text = request.POST.get("definition", "").replace("\r\n", "\n")
-    return render(request, "pipelines/_check.html", {"check": pages.check_text(text)})
+    return render(request, "pipelines/_check.html", {"check": editing.check_text(text)})
 
 
 @require_GET
@@ -204,16 +204,15 @@ def run_live(request: HttpRequest, project: Project, name: str, number: int) -> 
 @require_POST
 @project_page()
 def run_verb(request: HttpRequest, project: Project, name: str, number: str, verb: str) -> HttpResponse:
-    """Cancel a run, or repeat it: from the failed node, or from the start."""
+    """Cancel a run, or repeat it: from the failed node (as it was, or with the newest definition), or from the start."""
     pipeline = get_pipeline(project, name)
     run = get_pipeline_run(pipeline, number)
+    since = "start" if verb == "again" else "failed"
     try:
         if verb == "cancel":
             actions.cancel_pipeline_run(actor=_actor(request), run=run)
         else:
-            run = actions.rerun(
-                actor=_actor(request), run=run, since="failed" if verb == "resume" else "start"
-            )
+            run = actions.rerun(actor=_actor(request), run=run, since=since, latest=verb == "newest")
     except AtelierError as error:
         messages.error(request, error.message)
     return redirect(run)

@@ -283,7 +283,7 @@ PAGES: dict[str, dict[str, str]] = {
     },
     **{
         f"p/{{project}}/pipelines/{{name}}/runs/{{number}}/{verb}": {"POST": _C}
-        for verb in ("cancel", "resume", "again")
+        for verb in ("cancel", "resume", "newest", "again")
     },
     **{f"p/{{project}}/pipelines/{{name}}/{verb}": {"POST": _C} for verb in ("trash", "restore")},
     "p/{project}/schedules/": {"GET": _V},

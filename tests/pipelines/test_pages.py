@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.jobs.schedules import firing
 from apps.jobs.schedules.models import Schedule
-from apps.pipelines import examples, pages
+from apps.pipelines import editing, examples
 from apps.pipelines.actions import rerun, update_pipeline
 from apps.pipelines.definition import read_definition
 from apps.pipelines.models import NodeRun, Pipeline, PipelineRun
@@ -166,7 +166,7 @@ def test_a_circle_is_named_and_a_taken_name_too(plant: Plant) -> None:
 
 def test_a_fault_far_to_the_right_is_still_pointed_at() -> None:
     text = '{"name": "a", ' + " " * 300 + '"nodes": 7}'
-    [fault] = pages.check_text(text).faults
+    [fault] = editing.check_text(text).faults
     assert fault.excerpt[len(fault.caret)] == text[fault.column - 1]
 
 
@@ -270,6 +270,25 @@ def test_a_run_is_cancelled_and_repeated(plant: Plant) -> None:
     listed = text_of(client.get(url(plant, "/nightly/runs?state=failed")))
     assert ("#1<" in listed, "#3<" in listed) == (True, False)
     assert "again, of #1" in text_of(client.get(url(plant, "/nightly/runs")))
+
+
+def test_a_corrected_definition_goes_on_where_the_run_failed(plant: Plant) -> None:
+    pipeline = flow(plant)
+    run = failed(plant, pipeline)
+    client = plant.people.client("contributor")
+    assert "Go on with version" not in text_of(client.get(run.get_absolute_url()))
+    less = {**TRAIN, "with": {**TRAIN["with"], "seed": 7}}
+    client.post(url(plant, "/nightly/edit"), {"definition": json.dumps(definition(CHECK, less, GOOD, KEEP))})
+    assert "Go on with version 2" in text_of(client.get(run.get_absolute_url()))
+    client.post(url(plant, f"/nightly/runs/{run.number}/newest"))
+    again = PipelineRun.objects.get(number=2)
+    assert (again.version.number, again.rerun_of) == (2, run)
+    assert plant.states(again) == {
+        "check": "reused",
+        "train": "waiting",
+        "good": "waiting",
+        "keep": "waiting",
+    }
 
 
 def test_a_live_part_is_sent_only_when_it_changed(plant: Plant) -> None:
