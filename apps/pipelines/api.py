@@ -236,8 +236,8 @@ class PipelineRunAgainView(ProjectAPIView):
 
     @extend_schema(operation_id="pipeline_runs_rerun", request=RunAgain, responses={201: PipelineRunDetail})
     def post(self, request: Any, name: str, run: str, **kwargs: Any) -> Response:
-        found = get_pipeline_run(get_pipeline(self.project, name), run)
         asked = checked(RunAgain, request)
+        found = get_pipeline_run(get_pipeline(self.project, name), run)
         again = actions.rerun(
             actor=self.actor, run=found, since=asked["from"], latest=asked["definition"] == "latest"
         )

@@ -30,8 +30,8 @@ class _Twice(ValueError):
 
 
 def read_text(text: str) -> Document:
-    """Raises Invalid: "pipeline.not_json" with line and column, "pipeline.too_large", "pipeline.too_deep",
-    "pipeline.duplicate_key", "pipeline.not_a_value" for NaN, Infinity, NUL and half characters."""
+    """Raises Invalid: "pipeline.not_json" (mostly with line and column), "pipeline.too_large", "pipeline.too_deep",
+    "pipeline.duplicate_key", "pipeline.not_a_value" for NUL, half characters and numbers beyond all limits."""
     _check_size(len(text.encode("utf-8", "surrogatepass")))
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -48,9 +48,10 @@ def read_text(text: str) -> Document:
             {(): place},
         ) from error
     except RecursionError as error:
-        raise _too_deep() from error
-    except ValueError as error:
-        raise refuse([Problem("pipeline.not_a_value", str(error))]) from error
+        said = "This cannot be read: it is nested too deeply."
+        raise refuse([Problem("pipeline.not_json", said)]) from error
+    except ValueError as error:  # NaN and Infinity
+        raise refuse([Problem("pipeline.not_json", str(error))]) from error
     check_values(value)
     places: dict[Path, Position] = {}
     try:
@@ -83,7 +84,7 @@ def _check_size(size: int) -> None:
 
 
 def check_values(value: Any, path: Path = ()) -> None:
-    """Raises Invalid for what no definition may hold: too deep nesting, NaN, NUL, half a character."""
+    """Raises Invalid for what no definition may hold: too deep nesting, infinity, NUL, half a character."""
     if len(path) > DEEPEST:
         raise _too_deep(path)
     if isinstance(value, dict):
@@ -102,7 +103,7 @@ def check_values(value: Any, path: Path = ()) -> None:
         raise refuse([Problem("pipeline.not_a_value", "A number is too large, or is none.", path)])
 
 
-def _too_deep(path: Path = ()) -> Exception:
+def _too_deep(path: Path) -> Exception:
     return refuse(
         [
             Problem(

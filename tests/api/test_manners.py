@@ -59,6 +59,8 @@ def furnished(people: People, fake_tracking: Any) -> People:
     from apps.experiments.models import Run
     from apps.jobs.models import Job
     from apps.monitoring.models import Alert, Monitor, Report
+    from apps.pipelines.actions import create_pipeline, start_pipeline_run, update_pipeline
+    from apps.pipelines.models import Pipeline
     from apps.registry.actions import create_model, register_version
     from apps.registry.models import Model, ModelVersion, Promotion
 
@@ -128,6 +130,11 @@ def furnished(people: People, fake_tracking: Any) -> People:
             threshold=0.1,
             noise=0.0,
         )
+        check = {"name": "check", "kind": "dataset_check", "with": {"dataset": name}}
+        create_pipeline(actor=owner, project=project, definition={"name": name, "nodes": [check]})
+        pipeline = Pipeline.objects.get(name="one")
+        update_pipeline(actor=owner, pipeline=pipeline, definition={"nodes": [check], "concurrency": step})
+        start_pipeline_run(actor=owner, pipeline=pipeline)
     return people
 
 
@@ -322,6 +329,7 @@ def test_a_bad_name_is_refused_wherever_one_is_given(furnished: People, name: An
         "models": {},
         "deployments": {"model": "one/1"},
         "monitors": {"deployment": "one", "baseline": "one@1"},
+        "pipelines": {"nodes": [{"name": "a", "kind": "dataset_check", "with": {"dataset": "one"}}]},
     }
     for path, body in bodies.items():
         url = f"/api/v1/projects/shop/{path}"
