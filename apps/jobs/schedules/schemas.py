@@ -13,7 +13,7 @@ from apps.jobs.schedules.states import FiringState
 from foundation.clock import iso
 
 
-class SubjectSerializer(serializers.Serializer[Any]):
+class ScheduledSubject(serializers.Serializer[Any]):
     """What a schedule starts; null when it is in the trash."""
 
     kind = serializers.CharField()
@@ -44,7 +44,7 @@ class ScheduleSerializer(serializers.Serializer[Any]):
     updated_at = serializers.DateTimeField(source="schedule.updated_at")
     url = serializers.CharField(source="schedule.get_absolute_url")
 
-    @extend_schema_field(SubjectSerializer(allow_null=True))
+    @extend_schema_field(ScheduledSubject(allow_null=True))
     def get_subject(self, view: ScheduleView) -> dict[str, str] | None:
         """What it starts."""
         if view.subject is None:
