@@ -40,7 +40,10 @@ KNOWN = (
 
 
 class NewStudy:
-    """The form with everything around it. origin_run, origin_study: what it was filled in from."""
+    """The form with everything around it. origin_run, origin_study: what it was filled in from.
+
+    suggested: a free name for what is chosen; with `follow` a name that is still the suggested one follows.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class NewStudy:
         given: dict[str, Any] | None = None,
         run: Run | None = None,
         study: Study | None = None,
+        follow: bool = False,
     ) -> None:
         self.project, self.actor = project, actor
         self.origin_run, self.origin_study = run, study
@@ -67,11 +71,15 @@ class NewStudy:
         self.wrong_algorithm = wanted if wanted and wanted not in names else ""
         target = self._target(str(source.get("target") or ""))
         self.task = str(source.get("task") or "") or self._likely_task(target)
+        self.suggested = self._free_name()
         if entered is None:
             given |= {"target": target, "dataset": self.version.label if self.version else ""}
-            given.setdefault("name", self._free_name())
+            given.setdefault("name", self.suggested)
             given.setdefault("experiment", "Default")
             given.setdefault("metric", PRIMARY.get(self.task or "", "accuracy"))
+        elif follow and entered.get("name", "") in ("", entered.get("suggested", "")):
+            entered = entered.copy()
+            entered["name"] = self.suggested
         self.form = StudyForm(project, self.version, self.versions, entered, initial=given, task=self.task)
         self.space = self._space(entered)
 
@@ -86,7 +94,7 @@ class NewStudy:
             return cls(project, actor, entered=request.POST)
         asked = request.GET
         if "space_of" in asked:
-            return cls(project, actor, entered=asked)
+            return cls(project, actor, entered=asked, follow=True)
         given: dict[str, Any] = {}
         run = study = None
         if key := asked.get("run"):

@@ -42,6 +42,7 @@ def test_a_study_is_started_watched_and_stopped_by_mouse(studio: Studio, admin_p
     page.click("main a:has-text('New study')")
     page.check("input[name=algorithm][value=random_forest]")
     page.wait_for_selector("input[name=low_max_depth]")
+    assert page.input_value("input[name=name]") == "churn-random-forest"
     page.fill("input[name=low_n_estimators]", "2")
     page.fill("input[name=high_n_estimators]", "9")
     page.fill("input[name=n_trials]", "400")

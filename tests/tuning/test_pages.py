@@ -141,6 +141,11 @@ def test_another_algorithm_brings_its_parameters_and_keeps_what_was_entered(
     other = client.get("/p/shop/studies/new/space", FORM | {"algorithm": "mlp"}).content.decode()
     assert 'name="low_units" value="16"' in other
     assert 'name="space_of" value="mlp"' in other
+    assert 'name="name" value="first"' in other
+    untouched = FORM | {"algorithm": "mlp", "suggested": FORM["name"]}
+    assert (
+        'name="name" value="churn-mlp"' in client.get("/p/shop/studies/new/space", untouched).content.decode()
+    )
     target = client.get("/p/shop/studies/new/target", FORM, headers={"HX-Request": "true"}).content.decode()
     assert 'name="target"' in target
 
