@@ -50,6 +50,15 @@ class Loop:
             raise TourError(f"{name}@{number} could not be read: {said.get('message', said)}")
         return dict(found)
 
+    def await_version(self, name: str, number: int) -> None:
+        """Wait until a dataset version that another story makes is ready."""
+        path = f"datasets/{segment(name)}/versions/{number}"
+        self.client.wait(
+            f"{name}@{number}",
+            lambda: self.client.find(path) or {"state": "pending"},
+            lambda version: version["state"] == "ready",
+        )
+
     def start_run(self, name: str, **spec: Any) -> str:
         """The id of the run of that name in its experiment; a new one when there is none that went well."""
         known = self.runs(spec["experiment"])

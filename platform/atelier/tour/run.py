@@ -1,4 +1,4 @@
-"""Runs both stories side by side and tells of each step with a link."""
+"""Runs the stories side by side and tells of each step with a link."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from atelier.tour import stories
+from atelier.tour import stories, teamwork
 from atelier.tour.client import Client, TourError
 from atelier.tour.loop import Loop
 
 PROJECT = "tour"
 ZONE = "Europe/Berlin"
-STORIES = {"tumours": stories.tumours, "bank": stories.bank, "stock client": stories.stock_client}
+STORIES = {
+    "tumours": stories.tumours,
+    "bank": stories.bank,
+    "stock client": stories.stock_client,
+    "study": teamwork.study,
+    "pipeline": teamwork.pipeline,
+    "member": teamwork.colleague,
+}
 
 
 def run_tour(*, url: str, token: str, write: Callable[[str], None]) -> float:
