@@ -9,10 +9,14 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.states import Role
+from apps.datasets.models import Dataset, DatasetVersion
 from apps.deployments.models import Deployment, InferenceSegment
 from apps.deployments.states import DeploymentState, Origin
+from apps.experiments.models import Experiment, Run
 from apps.jobs.models import Job
 from apps.jobs.states import JobState
+from apps.monitoring.models import Monitor
+from apps.registry.models import Alias, Model, ModelVersion
 from atelier.home.overview import overview
 from atelier.home.steps import steps_of
 from foundation.clock import now
@@ -112,3 +116,58 @@ def test_the_other_pages_keep_to_theirs(people: Any, path: str, django_assert_ma
     client.get(path)
     with django_assert_max_num_queries(14):
         client.get(path)
+
+
+def test_the_steps_tick_themselves_off_and_go_away(people: Any) -> None:
+    def steps(who: str = "owner") -> Any:
+        return steps_of(people.project, people.actor(who), Role.OWNER)
+
+    assert [step.done for step in steps().steps] == [False] * 8
+    common = {"project": people.project, "created_by": people.owner}
+    dataset = Dataset.objects.create(**common, name="churn")
+    version = DatasetVersion.objects.create(
+        **common, dataset=dataset, number=1, upload_digest="d", upload_bytes=1, state="ready", rows=1, columns=1,
+        digest="d",
+    )  # fmt: skip
+    assert steps().next.title == "Train a model"
+    experiment = Experiment.objects.create(**common, mlflow_id="7", name="churn")
+    for name in ("calm-otter", "bold-heron"):
+        Run.objects.create(
+            **common, experiment=experiment, name=name, client_state="succeeded", source="client"
+        )
+    found = steps()
+    assert found.next.title == "Compare two runs"
+    assert people.client("owner").get(found.next.url).status_code == 200  # which is noted
+    assert steps("viewer").next.title == "Register the model", "a step is the project's, whoever took it"
+    model = Model.objects.create(**common, name="churn")
+    registered = ModelVersion.objects.create(**common, model=model, number=1, source="models:/m-1")
+    assert steps().next.title == "Promote a version"
+    Alias.objects.create(model=model, name="production", version=registered)
+    assert steps().next.title == "Deploy it"
+    served = deployment(people)
+    assert steps().next.title == "Make the first prediction"
+    InferenceSegment.objects.create(
+        deployment=served, origin=Origin.PREDICT, key="k", rows=1, bytes=1, start=now(), end=now()
+    )
+    assert steps().next.title == "Watch it"
+    assert "7 of 8 done" in people.client("owner").get("/p/shop/").content.decode()
+    Monitor.objects.create(
+        **common, name="watch", dataset=dataset, baseline=version, window="1d", time_column="at"
+    )
+    assert not steps().shown
+    assert "From data to a watched model" not in people.client("owner").get("/p/shop/").content.decode()
+
+
+def test_the_steps_are_put_away_by_one_person_for_themselves(people: Any) -> None:
+    client = people.client("viewer")
+    assert "Put this away" in client.get("/p/shop/").content.decode()
+    assert client.post("/p/shop/first-steps").status_code == 302
+    assert "From data to a watched model" not in client.get("/p/shop/").content.decode()
+    assert "From data to a watched model" in people.client("owner").get("/p/shop/").content.decode()
+    client.post("/p/shop/first-steps", {"away": ""})
+    assert "From data to a watched model" in client.get("/p/shop/").content.decode()
+
+
+def test_steps_that_a_role_may_not_take_have_no_button(people: Any) -> None:
+    viewer = steps_of(people.project, people.actor("viewer"), Role.VIEWER)
+    assert [step.url for step in viewer.steps] == [""] * 8
