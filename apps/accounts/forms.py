@@ -158,8 +158,9 @@ class ProjectSettingsForm(ProjectForm):
         label="Contributors may run scripts of their own",
         required=False,
         help_text="A script runs on the studio's machine under the studio's account. Its environment is "
-        "cleaned, and its memory, files, processes and time are limited, but it can read whatever that account "
-        "can read and reach the network. Allow it only where you trust everybody who contributes.",
+        "cleaned, and its memory, files, processes and time are limited, but it can reach the network and, where "
+        "the kernel has no Landlock, read whatever that account can read. Allow it only where you trust everybody "
+        "who contributes.",
     )
 
 

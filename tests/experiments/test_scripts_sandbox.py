@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from adapters.executors import landlock
 from adapters.executors.local import LocalExecutor, LocalHandle
 from adapters.executors.protocol import Cause, Exit, Report
 from apps.jobs.attempts import Ending
@@ -319,16 +321,15 @@ def test_progress_is_read_from_a_file(start: Start) -> None:
 
 
 def test_a_script_that_is_asked_to_stop_may_tidy_up(start: Start, tmp_path: Path) -> None:
-    mark = tmp_path / "tidied"
     handle = start(
-        f"""
+        """
         import json, os, signal, sys, time
         def stop(*_):
-            open({str(mark)!r}, "w").close()
+            print("tidied")
             sys.exit(0)
         signal.signal(signal.SIGTERM, stop)
         with open(os.environ["ATELIER_PROGRESS"], "w") as file:
-            file.write(json.dumps({{"step": 1}}))
+            file.write(json.dumps({"step": 1}))
         while True:
             time.sleep(0.05)
         """
@@ -339,7 +340,7 @@ def test_a_script_that_is_asked_to_stop_may_tidy_up(start: Start, tmp_path: Path
     handle.terminate(10)
     end = handle.wait(30)
     assert end is not None
-    assert mark.exists()
+    assert "tidied" in (tmp_path / "attempt" / "log.txt").read_text()
     assert end.cause == Cause.STOPPED
     handle.close()
 
@@ -407,6 +408,65 @@ def test_it_sees_nothing_of_the_workers_environment(script: Script, monkeypatch:
     assert "do-not-tell" not in json.dumps(ran.said)
     assert ran.said["TOKEN"] == "t"
     assert ran.said["HOME"].startswith(str(ran.folder))
+
+
+@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
+def test_it_reads_and_writes_nothing_of_the_studio(script: Script, tmp_path: Path) -> None:
+    """Another project's file, a secret of the studio, the environment of its processes, its own log and result."""
+    secret = tmp_path / "passwords.json"
+    secret.write_text("do-not-tell")
+    ran = script(
+        SAY
+        + f"""
+import signal
+attempt = os.path.dirname(os.environ["HOME"])
+def attempt_to(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return type(error).__name__
+outside = {os.getpid()}
+say({{
+    "secret": attempt_to(lambda: open({str(secret)!r}).read()),
+    "folder": attempt_to(lambda: os.listdir({str(tmp_path)!r})),
+    "source": attempt_to(lambda: open({__file__!r}).read()),
+    "written": attempt_to(lambda: open({str(tmp_path / "new")!r}, "w")),
+    "result": attempt_to(lambda: open(attempt + "/result.json", "w")),
+    "log": attempt_to(lambda: open(attempt + "/log.txt", "a")),
+    "environment": attempt_to(lambda: len(open(f"/proc/{{outside}}/environ", "rb").read())),
+    "signal": attempt_to(lambda: os.kill(outside, 0)),
+    "wrapper": attempt_to(lambda: os.kill(os.getppid(), 0)),
+    "temporary": attempt_to(lambda: open(os.environ["TMPDIR"] + "/a", "w").close()),
+    "zone": attempt_to(lambda: len(open("/etc/passwd").read()) > 0),
+}})
+"""
+    )
+    assert ran.ending.outcome == "succeeded", ran.log
+    refused = ("secret", "folder", "source", "written", "result", "log", "environment")
+    assert {name: ran.said[name] for name in refused} == dict.fromkeys(refused, "PermissionError")
+    if landlock.version() >= 6:
+        assert ran.said["signal"] == ran.said["wrapper"] == "PermissionError"
+    assert (ran.said["temporary"], ran.said["zone"]) == ("None", "True")
+
+
+def test_its_own_processes_work_as_everywhere(script: Script) -> None:
+    ran = script(
+        SAY
+        + """
+import multiprocessing, subprocess, tempfile
+def double(n):
+    return 2 * n
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.map(double, [1, 2])
+    printed = subprocess.run([sys.executable, "-c", "print(7)"], capture_output=True, text=True).stdout.strip()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("x")
+    say([found, printed])
+"""
+    )
+    assert ran.ending.outcome == "succeeded", ran.log
+    assert ran.said == [[2, 4], "7"]
 
 
 def test_a_forged_progress_or_failure_file_does_no_harm(script: Script) -> None:

@@ -20,10 +20,17 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn
 
+from adapters.executors import landlock
 from adapters.executors.child import leave
-from adapters.executors.confine import die_with_parent
+from adapters.executors.confine import die_with_parent, drop_capabilities
 
 OWN_PACKAGES = ("apps", "adapters", "foundation", "gateway", "runtime", "atelier")
+#: Without /opt, /srv, /home and the like, where a studio may keep its data.
+SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/nix/store",
+    "/run/systemd/resolve", "/run/resolvconf", "/var/cache/fontconfig",
+)  # fmt: skip
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")  # noqa: S108
 #: Processes and threads that a script may have beside those its account has already.
 TASKS = 1024
 #: An answer fits into a pipe, so that writing it never waits for a reader.
@@ -58,9 +65,26 @@ def _settle(script: Path, arguments: Sequence[str], variables: Mapping[str, str]
     sys.argv = [script.name, *arguments]
     roots = {str(Path(__file__).resolve().parents[3]), str(Path(__file__).resolve().parents[3] / "platform")}
     sys.path[:] = [str(script.parent), *(entry for entry in sys.path if entry not in roots)]
+    drop_capabilities()
+    landlock.restrict(read=_readable(), write=_writable(script))
     for name in list(sys.modules):
         if name.partition(".")[0] in OWN_PACKAGES:
             del sys.modules[name]
+
+
+def _readable() -> set[str]:
+    """What a Python program reads of the machine: the system, the interpreter and its packages."""
+    own = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable))}
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    certificates = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    found = {*SYSTEM, *own, *sys.path, *libraries, *certificates}
+    return {path for path in found if os.path.isabs(path) and path != "/"}
+
+
+def _writable(script: Path) -> set[str]:
+    """Its working folder, its home and its temporary folder, and the devices that every program may use. Not
+    what lies beside them: the log, and the result that the studio reads."""
+    return {str(script.parent.parent), os.environ["HOME"], os.environ["TMPDIR"], *DEVICES}
 
 
 def _limit_tasks() -> None:

@@ -11,6 +11,7 @@ from django import forms
 from django.http import HttpRequest, QueryDict
 from django.utils.safestring import SafeString
 
+from adapters.executors import landlock
 from apps.accounts.access import Actor
 from apps.accounts.models import Project
 from apps.datasets.models import DatasetVersion
@@ -34,8 +35,15 @@ ROWS = 2
 ISOLATION = (
     "Isolation tier 0: a process of its own with a cleaned environment, a token of this run that dies with it, and "
     f"limits of time, memory, processes and {DISK_BYTES / 1e9:.0f} GB of files. It runs under the studio's own "
-    "account: it can read whatever that account can read, other projects' files and the studio's secrets included, "
-    "and it can reach the network."
+    "account and can reach the network, the services of this machine included. "
+)
+WITH_LANDLOCK = (
+    "The kernel keeps it to its own folder and to the files of the system and of Python (Landlock): it reads no other "
+    "project's files and none of the studio's secrets."
+)
+WITHOUT_LANDLOCK = (
+    "This machine's kernel has no Landlock, so the script can read whatever that account can read, other projects' "
+    "files and the studio's secrets included."
 )
 
 
@@ -121,7 +129,7 @@ class NewScript:
     @property
     def isolation(self) -> str:
         """What keeps a script in, and what does not, in words."""
-        return ISOLATION
+        return ISOLATION + (WITH_LANDLOCK if landlock.version() else WITHOUT_LANDLOCK)
 
     @property
     def errors_of_rows(self) -> bool:

@@ -9,14 +9,17 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 from dataclasses import dataclass
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 OPEN_FILES = 4096
+CAPABILITY_VERSION_3 = 0x20080522
 
 # Names that would change the loader or the interpreter of the child's own children.
 _REFUSED_PREFIXES = ("LD_", "DYLD_", "PYTHON", "GCONV_", "MALLOC_", "GLIBC_", "BASH_FUNC_")
@@ -62,6 +65,16 @@ def become_subreaper() -> bool:
 def hide_process() -> bool:
     """Deny other processes of the same user this one's memory, environment and descriptors (/proc, ptrace)."""
     return _prctl(PR_SET_DUMPABLE, 0)
+
+
+def drop_capabilities() -> None:
+    """Where the studio runs as root: keep the account, give up its powers, for good and also beyond an exec."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for number in range(64):
+        libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+    libc.capset(struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def die_with_parent(parent: int) -> None:
