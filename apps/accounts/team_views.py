@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts import actions, queries
@@ -25,6 +26,7 @@ from foundation.clock import now
 from foundation.errors import AtelierError, Invalid
 from foundation.ui.forms import add_error
 from foundation.ui.listing import list_page
+from foundation.ui.toasts import say_with_undo
 
 
 @signed_in
@@ -80,7 +82,8 @@ def project_verb(request: Any, team: Team, project: str, verb: str) -> HttpRespo
         found = get_editable_project(request.actor, project, role=Role.OWNER)
         queries.check_team_of(found, team)
         actions.trash_project(actor=request.actor, project=found)
-        messages.success(request, f"{found.name} is in the trash.")
+        undo = reverse("accounts:team-project-verb", args=[team.slug, found.slug, "restore"])
+        say_with_undo(request, f"{found.name} moved to the trash.", undo)
     else:
         found = get_trashed_project(request.actor, project)
         queries.check_team_of(found, team)

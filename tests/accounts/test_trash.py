@@ -107,6 +107,17 @@ def test_it_goes_to_the_trash_and_comes_back(people: People, things: dict[str, T
     assert f"This {word} is in the trash" not in read(client, thing.page)
 
 
+@pytest.mark.parametrize("address", [f"{BASE}/settings/trash", "/teams/red/projects/shop/trash"])
+def test_a_project_goes_to_the_trash_and_comes_back_by_its_toast(people: People, address: str) -> None:
+    client = people.client("owner")
+    after = read(client, client.post(address)["Location"])
+    assert "Shop moved to the trash" in after
+    assert client.get(f"{BASE}/").status_code == 404
+    undo, fields = undo_form(after)
+    assert "Shop is back" in read(client, client.post(undo, fields)["Location"])
+    assert client.get(f"{BASE}/").status_code == 200
+
+
 def test_several_runs_are_trashed_and_brought_back_at_once(people: People, make_run: Any) -> None:
     runs, client = [make_run("a"), make_run("b")], people.client("contributor")
     chosen = {"verb": "trash", "run": [run.hex for run in runs]}

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts import actions
@@ -25,6 +26,7 @@ from foundation.errors import AtelierError
 from foundation.ui.forms import add_error
 from foundation.ui.listing import list_page
 from foundation.ui.patterns import PARTS, patterns_context
+from foundation.ui.toasts import say_with_undo
 
 #: audit rows that the home page looks at, the lines it shows of them, and the rows of a page of activity
 HOME_ROWS, HOME_LINES, ACTIVITY_ROWS = 40, 8, 100
@@ -156,7 +158,8 @@ def project_settings(request: Any, project: Project) -> HttpResponse:
 def project_trash(request: Any, project: Project) -> HttpResponse:
     """Move the project to the trash."""
     actions.trash_project(actor=request.actor, project=project)
-    messages.success(request, f"{project.name} is in the trash. An owner of the team can restore it.")
+    undo = reverse("accounts:team-project-verb", args=[project.team.slug, project.slug, "restore"])
+    say_with_undo(request, f"{project.name} moved to the trash. An owner of the team can restore it.", undo)
     return redirect("home:projects")
 
 
