@@ -38,6 +38,7 @@ field.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown") choose(all[(at + 1) % all.length]);
   else if (event.key === "ArrowUp") choose(all[(at - 1 + all.length) % all.length]);
   else if (event.key === "Enter" && chosen) chosen.click();
+  else if (event.key === "Escape") dialog.close(); // the browser would only empty the field
   else return;
   event.preventDefault();
 });
