@@ -98,7 +98,11 @@ def title(name: str) -> str:
         return METRICS[name].title
     if name in _OTHER_TITLES:
         return _OTHER_TITLES[name]
-    for prefix, words in (("train_", "training rows"), ("fold_", "per fold")):
+    for prefix, words in (
+        ("train_", "training rows"),
+        ("fold_", "per fold"),
+        ("validation_", "on the way"),
+    ):
         if name.startswith(prefix) and name.removeprefix(prefix) in METRICS:
             return f"{METRICS[name.removeprefix(prefix)].title}, {words}"
     if name.endswith("_std") and name.removesuffix("_std") in METRICS:

@@ -13,9 +13,8 @@ from apps.tuning.states import AUTO, Pruner, Sampler
 from foundation.errors import Invalid
 
 FOLDS, ITERATIONS = "folds", "iterations"
-#: The step from which trials are compared: a single fold says little, and so do the first rounds, where those
-#: that learn slowly, and in the end often better, are still far behind.
-FIRST_STEP = {FOLDS: 2, ITERATIONS: 27}
+#: The fold from which trials are compared: a single one says little.
+FIRST_FOLD = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ def steps_of(algorithm: Algorithm, folds: int | None) -> str:
     if folds:
         return FOLDS
     return ITERATIONS if algorithm.iterations else ""
+
+
+def first_step(algorithm: Algorithm, folds: int | None) -> int:
+    """The step from which trials are compared."""
+    return FIRST_FOLD if folds else algorithm.judged_from
 
 
 def choose_sampler(wanted: str, space: Sequence[Dimension], n_trials: int) -> Choice:

@@ -9,7 +9,8 @@ from django.db import transaction
 
 from adapters.search import needed_steps
 from apps.accounts.access import Actor
-from apps.tuning.choosing import FIRST_STEP, steps_of
+from apps.experiments import algorithms
+from apps.tuning.choosing import first_step, steps_of
 from apps.tuning.models import Study, Trial
 from apps.tuning.settling import best_trial, is_value, steps
 from apps.tuning.states import Pruner, TrialState
@@ -28,17 +29,15 @@ def report_url(trial: Trial, tracking_uri: str) -> str:
 
 def trial_payload(trial: Trial) -> dict[str, Any]:
     """What the program is told of its study."""
-    from apps.experiments import algorithms
-
     study = trial.study
-    kind = steps_of(algorithms.get(study.algorithm), study.folds)
+    algorithm = algorithms.get(study.algorithm)
     return {
         "number": trial.number,
         "metric": study.metric,
         "maximize": study.maximizes,
         "pruner": study.pruner,
-        "steps": kind,
-        "first": FIRST_STEP.get(kind, 1),
+        "steps": steps_of(algorithm, study.folds),
+        "first": first_step(algorithm, study.folds),
     }
 
 

@@ -170,7 +170,8 @@ class Algorithm:
     """The manifest of one plug-in.
 
     scales: the estimator wants features of mean 0 and deviation 1. iterations: what its steps are called where
-    build.fit_in_steps can report between them ("" where not). probe: answers why the algorithm cannot
+    build.fit_in_steps can report between them ("" where not). judged_from: the step before which trials that learn
+    slowly, and in the end often better, are still far behind. probe: answers why the algorithm cannot
     run on this machine (a sentence), or None; it must not import the library itself.
     """
 
@@ -181,6 +182,7 @@ class Algorithm:
     tasks: tuple[str, ...] = TASKS
     scales: bool = False
     iterations: str = ""
+    judged_from: int = 27
     order: int = 50
     probe: Callable[[], str | None] = _always_here
 

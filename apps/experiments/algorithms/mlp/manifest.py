@@ -11,6 +11,7 @@ ALGORITHM = Algorithm(
     "such as pixels, suit it.",
     scales=True,
     iterations="epochs",
+    judged_from=8,
     order=40,
     parameters=(
         Parameter(
