@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from apps.pipelines.graph import Graph
 
 SWEEPS = 8
-ROUNDS = 24
+ROUNDS = 16
+SNAP = 24  # pixels: two boxes that are nearly in line are put in line
 LANE = 8
+LIGHT = 0.01  # how much a lane resists, beside a box: it is the lane that makes way
 Item = str | tuple[str, str, int]  # a node, or the lane of a line (source, target) in a layer
 
 
@@ -163,10 +165,29 @@ def _settle(
             wanted = [
                 _mean([centres[n] for n in _pulling(item, before, behind)], centres[item]) for item in layer
             ]
-            spread = _spread(layer, extent, gap)
-            fitted = _monotone([w - s for w, s in zip(wanted, spread, strict=True)])
-            centres |= {item: f + s for item, f, s in zip(layer, fitted, spread, strict=True)}
+            centres |= _fit(layer, wanted, extent, gap)
+    for layer in layers[1:]:
+        centres |= _fit(layer, [_in_line(item, centres, before) for item in layer], extent, gap)
     return centres
+
+
+def _fit(layer: Sequence[Item], wanted: Sequence[float], extent: int, gap: int) -> dict[Item, float]:
+    """The centres of a layer nearest to the wanted ones at which nothing touches."""
+    spread = _spread(layer, extent, gap)
+    weights = [1.0 if isinstance(item, str) else LIGHT for item in layer]
+    fitted = _monotone([w - s for w, s in zip(wanted, spread, strict=True)], weights)
+    return {item: f + s for item, f, s in zip(layer, fitted, spread, strict=True)}
+
+
+def _in_line(item: Item, centres: Mapping[Item, float], before: Mapping[Item, list[Item]]) -> float:
+    """Where an item should stand: level with the nearest box before it, when it nearly is already."""
+    own = centres[item]
+    if isinstance(item, str):
+        boxes = [centres[n] for n in before.get(item, ()) if isinstance(n, str)]
+        nearest = min(boxes, key=lambda centre: abs(centre - own), default=own)
+        if abs(nearest - own) <= SNAP:
+            return nearest
+    return own
 
 
 def _pulling(item: Item, before: Mapping[Item, list[Item]], behind: Mapping[Item, list[Item]]) -> list[Item]:
@@ -192,16 +213,16 @@ def _extent(item: Item, extent: int) -> int:
     return extent if isinstance(item, str) else LANE
 
 
-def _monotone(values: Sequence[float]) -> list[float]:
-    """The nearest non-decreasing sequence (pool adjacent violators, Ayer et al. 1955)."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        total, count = value, 1
-        while pools and pools[-1][0] / pools[-1][1] > total / count:
-            more, size = pools.pop()
-            total, count = total + more, count + size
-        pools.append((total, count))
-    return [total / count for total, count in pools for _ in range(count)]
+def _monotone(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The nearest non-decreasing sequence in weighted least squares (pool adjacent violators, Ayer et al. 1955)."""
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        total, mass, count = value * weight, weight, 1
+        while pools and pools[-1][0] / pools[-1][1] > total / mass:
+            more, heavier, size = pools.pop()
+            total, mass, count = total + more, mass + heavier, count + size
+        pools.append((total, mass, count))
+    return [total / mass for total, mass, count in pools for _ in range(count)]
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:

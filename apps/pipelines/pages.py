@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
 
 from apps.accounts.models import Project
 from apps.jobs.schedules.queries import ScheduleView, next_due_of, schedules_of, views_of
+from apps.lineage.queries import line
+from apps.lineage.states import NodeKind
 from apps.pipelines import queries
 from apps.pipelines.definition import Definition, load_definition
 from apps.pipelines.models import NodeRun, Pipeline, PipelineRun, PipelineVersion
@@ -185,6 +188,21 @@ class RunPage:
     picture: Picture | None
     problem: str
     rows: list[NodeRow]
+
+    @cached_property
+    def stops(self) -> list[dict[str, Any]]:
+        """What went in and what came out, as components/lineage.html takes it."""
+        return [
+            {
+                "kind": stop.kind,
+                "title": stop.first.title,
+                "more": stop.more,
+                "url": stop.first.url,
+                "state": stop.first.state,
+                "current": stop.first.focus,
+            }
+            for stop in line(kind=NodeKind.PIPELINE_RUN, key=self.run.pk)
+        ]
 
     @property
     def n_over(self) -> int:

@@ -10,7 +10,7 @@ from django import forms
 from apps.accounts.access import Actor, actor_for, role_in_project
 from apps.accounts.models import Project
 from apps.accounts.states import Role
-from apps.jobs.schedules.registry import Firing, Started, Subject, on_schedule
+from apps.jobs.schedules.registry import Firing, NotNow, Started, Subject, on_schedule
 from apps.pipelines import nodes as kinds
 from apps.pipelines.access import get_pipeline
 from apps.pipelines.actions import start_pipeline_run
@@ -18,7 +18,7 @@ from apps.pipelines.definition import Definition, load_definition
 from apps.pipelines.forms import parameter_fields
 from apps.pipelines.models import Pipeline
 from apps.pipelines.parameters import clean_parameters
-from apps.pipelines.states import StartedBy
+from apps.pipelines.states import LIVE, StartedBy
 from foundation.errors import Conflict, NotFound
 
 KIND = "pipelines.run"
@@ -51,6 +51,12 @@ class RunOnSchedule:
         """A run, queued."""
         pipeline = _pipeline(firing.project, firing.key)
         _check_author(pipeline, firing)
+        before = pipeline.runs.filter(source=StartedBy.SCHEDULE, state__in=LIVE).order_by("number").first()
+        if before is not None:
+            raise NotNow(
+                "schedule.overlap",
+                f"#{before.number}, which a schedule started, was still working at this time.",
+            )
         run = start_pipeline_run(
             actor=firing.actor, pipeline=pipeline, parameters=firing.parameters, source=StartedBy.SCHEDULE
         )

@@ -48,6 +48,13 @@ def test_a_long_line_leaves_the_main_line_straight_and_runs_beside_it() -> None:
     assert all(not top <= y <= top + SIZES.height for y in middle)
 
 
+def test_several_long_lines_do_not_bend_the_main_line() -> None:
+    chain = {"a": [], "b": ["a"], "c": ["b", "a"], "d": ["c"], "e": ["d", "b"], "f": ["e"]}
+    boxes = place(lay_out(chain), SIZES).boxes
+    heights = [y for _, y in boxes.values()]
+    assert max(heights) - min(heights) <= 4
+
+
 def test_parallel_nodes_do_not_cross() -> None:
     graph = lay_out({"a": [], "b": [], "x": ["b"], "y": ["a"]})
     boxes = place(graph, SIZES).boxes

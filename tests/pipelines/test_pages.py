@@ -359,6 +359,12 @@ def test_a_schedule_starts_a_run_with_its_parameters(plant: Plant, later: Any) -
     assert "At the start of every hour" in page
     form = text_of(plant.people.client("contributor").get(f"/p/{plant.project.slug}/schedules/{one.pk}/edit"))
     assert 'value="0.7"' in form
+    later(2)
+    firing.fire_due()
+    assert PipelineRun.objects.count() == 1
+    newest = one.firings.first()
+    assert newest is not None
+    assert (newest.state, "still working" in newest.reason) == ("skipped", True)
 
 
 def test_a_schedule_stops_when_its_pipeline_is_in_the_trash(plant: Plant, later: Any) -> None:

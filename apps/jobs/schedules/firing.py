@@ -16,7 +16,7 @@ from apps.accounts.states import Role
 from apps.jobs.schedules.actions import stop_schedule
 from apps.jobs.schedules.cron import latest_time, next_times
 from apps.jobs.schedules.models import Schedule, ScheduleFiring
-from apps.jobs.schedules.registry import Firing, Started, kind_called
+from apps.jobs.schedules.registry import Firing, NotNow, Started, kind_called
 from apps.jobs.schedules.states import FiringState
 from foundation import clock
 from foundation.errors import AtelierError, Forbidden, NotFound
@@ -88,6 +88,8 @@ def _start(schedule: Schedule, firing: ScheduleFiring) -> None:
     except (NotFound, Forbidden) as error:
         firing.state, firing.reason = FiringState.FAILED, error.message
         stop_schedule(schedule, error.message)
+    except NotNow as error:
+        firing.state, firing.reason = FiringState.SKIPPED, error.message
     except AtelierError as error:
         firing.state, firing.reason = FiringState.FAILED, error.message
     except (OperationalError, InterfaceError):

@@ -20,6 +20,7 @@ from django import forms
 
 from apps.accounts.access import Actor
 from apps.accounts.models import Project
+from foundation.errors import AtelierError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class Started:
     url: str
 
 
+class NotNow(AtelierError):
+    """Raised by fire(): this time is left out, and that is no failure."""
+
+    status = 409
+
+
 class Handler(Protocol):
     """What an app does with its schedules."""
 
@@ -76,8 +83,8 @@ class Handler(Protocol):
     def fire(self, firing: Firing) -> Started:
         """Start it, in the transaction of the firing: with it, all of this happens exactly once or not at all.
 
-        Raises NotFound or Forbidden when it can never work again (the schedule switches itself off), any other
-        AtelierError when it did not work this time.
+        Raises NotFound or Forbidden when it can never work again (the schedule switches itself off), NotNow to leave
+        this time out, any other AtelierError when it did not work this time.
         """
         ...
 
