@@ -24,7 +24,7 @@ from apps.tuning.models import Study
 from apps.tuning.settling import best_trial
 from apps.tuning.space import parse_space
 from apps.tuning.spec import PARALLELISM_AT_MOST, TRIALS_AT_MOST, parse_study
-from apps.tuning.states import StudyState
+from apps.tuning.states import StudyState, TrialState
 from foundation.errors import Conflict, Invalid
 from foundation.names import check_name
 
@@ -107,7 +107,7 @@ class Search(NodeKind):
             return Pending(f"{made} of {study.n_trials} trials have begun.")
         best = best_trial(study)
         if study.state == StudyState.FAILED or best is None:
-            raise Invalid("pipeline.study_failed", study.reason or "No trial of the study came to its end.")
+            raise Invalid("pipeline.study_failed", study.reason or _why_nothing(study))
         early = " It was stopped early." if study.state == StudyState.STOPPED else ""
         return Done(
             outputs={
@@ -147,6 +147,13 @@ def _find(ctx: NodeContext) -> Study | None:
         .filter(pk=ctx.node.subject_id)
         .first()
     )
+
+
+def _why_nothing(study: Study) -> str:
+    """Why a study that is over has no best trial, by what its last failed trial said."""
+    last = study.trials.filter(state=TrialState.FAILED).order_by("-number").first()
+    said = f" The last one: {last.reason}" if last is not None and last.reason else ""
+    return f"No trial of {study.name} came to its end.{said}"
 
 
 def _subject(study: Study) -> Subject:
