@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -145,7 +146,7 @@ def digest() -> int:
 
 
 @transaction.atomic
-def _digest_for(user_id: object) -> int:
+def _digest_for(user_id: UUID) -> int:
     user = User.objects.select_for_update().get(pk=user_id)
     waiting = list(Notification.objects.filter(user=user, mail_due=True).select_related("project"))
     Notification.objects.filter(pk__in=[row.pk for row in waiting]).update(mail_due=False)

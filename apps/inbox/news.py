@@ -214,7 +214,11 @@ def study_finished(event: StudyFinished) -> None:
     """Whoever started a study hears that it ended, unless they stopped it themselves."""
     study = Study.objects.select_related("project", "created_by").get(pk=event.study_id)
     owner = study.created_by
-    by_hand = study.state == StudyState.STOPPED and owner is not None and study.reason == f"Stopped by {owner.username}."
+    by_hand = (
+        study.state == StudyState.STOPPED
+        and owner is not None
+        and study.reason == f"Stopped by {owner.username}."
+    )
     if owner is None or owner.is_service or by_hand:
         return
     actions.tell(

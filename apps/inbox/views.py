@@ -90,7 +90,7 @@ def inbox_open(request: Any, notification: UUID) -> HttpResponse:
 def preferences(request: Any) -> HttpResponse:
     """The e-mail address, and how to hear of each kind of news."""
     user = require_user(request.actor)
-    initial = {"email": user.email, **queries.channels_of(user)}
+    initial: dict[str, str] = {"email": user.email, **queries.channels_of(user)}
     works = queries.mail_works()
     form = PreferencesForm(
         request.POST if request.method == "POST" else None, initial=initial, mail_works=works

@@ -58,13 +58,24 @@ def test_nothing_set_is_a_studio_that_does_not_run(tmp_path: Path) -> None:
         ("ATELIER_INTERNAL_URL", "web:8000", "must look like http://"),
         ("ATELIER_QUEUES", "a b,;", "names of queues"),
         ("ATELIER_ALLOWED_HOSTS", "good.example, http://bad", "not a host name"),
+        ("ATELIER_SMTP_URL", "http://mail.example", "must begin with smtp://"),
+        ("ATELIER_SMTP_URL", "smtp://", "must name a host"),
+        ("ATELIER_SMTP_URL", "smtp://mail.example/inbox", "no path"),
+        ("ATELIER_SMTP_URL", "smtp://ada@mail.example", "a user and a password, or neither"),
+        ("ATELIER_SMTP_URL", "smtp://mail.example?tls=1", "one option"),
+        ("ATELIER_SMTP_URL", "smtp://mail.example?starttls=perhaps", "one option"),
+        ("ATELIER_SMTP_URL", "smtp://ada:pw@mail.example?starttls=try", "without encryption"),
+        ("ATELIER_SMTP_URL", "smtp://mail.example:port", "is not an address"),
+        ("ATELIER_EMAIL_FROM", "Atelier", "must be an address"),
+        ("ATELIER_EMAIL_FROM", "a@b.example\nBcc: c@d.example", "must be an address"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name_and_the_reason(
     tmp_path: Path, name: str, value: str, reason: str
 ) -> None:
+    sender = {"ATELIER_EMAIL_FROM": "atelier@example.org"} if name == "ATELIER_SMTP_URL" else {}
     with pytest.raises(ConfigError) as caught:
-        load(environment(tmp_path, **{name: value}))
+        load(environment(tmp_path, **{**sender, name: value}))
     assert str(caught.value).startswith(name)
     assert reason in str(caught.value)
 
@@ -196,3 +207,28 @@ def test_an_object_store_that_cannot_be_written_stops_the_start() -> None:
         ConfigError, match=r"^ATELIER_STORAGE_URL names /proc/nothing, which cannot be written"
     ):
         check_store("file:///proc/nothing")
+
+
+def test_the_mail_server_and_its_sender_go_together_and_stay_secret(tmp_path: Path) -> None:
+    url = "smtp://ada:s3cret@mail.example:587"
+    with pytest.raises(ConfigError, match="ATELIER_EMAIL_FROM is missing"):
+        load(environment(tmp_path, ATELIER_SMTP_URL=url))
+    config = load(environment(tmp_path, ATELIER_SMTP_URL=url, ATELIER_EMAIL_FROM="Atelier <a@b.example>"))
+    assert (config.smtp_url, config.email_from) == (url, "Atelier <a@b.example>")
+    assert "s3cret" not in repr(config)
+    assert load(environment(tmp_path)).smtp_url == ""
+
+
+def test_doctor_says_whether_the_mail_server_takes_us(tmp_path: Path) -> None:
+    from runtime import services_check
+    from tests.support.smtp import SmtpSink
+
+    assert services_check.mail(load(environment(tmp_path)))[0] == "note"
+    with SmtpSink(login=("ada", "s3cret")) as sink:
+        for password, level in (("s3cret", "ok"), ("wr0ng", "bad")):
+            url = sink.url.replace("//", f"//ada:{password}@") + "?starttls=never"
+            config = load(environment(tmp_path, ATELIER_SMTP_URL=url, ATELIER_EMAIL_FROM="a@b.example"))
+            answer = services_check.mail(config)
+            assert answer[0] == level, answer
+            assert password not in " ".join(answer)
+        assert sink.letters == []
