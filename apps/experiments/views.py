@@ -291,5 +291,6 @@ def run_compare(request: HttpRequest, project: Project) -> HttpResponse:
     except AtelierError as error:
         context = {"problem": error}
         return render(request, "experiments/compare_problem.html", context, status=error.status)
-    publish(events.RunsCompared(project_id=project.pk, user_id=request.user.pk))
+    if request.user.pk is not None:
+        publish(events.RunsCompared(project_id=project.pk, user_id=request.user.pk))
     return render(request, "experiments/compare.html", {"page": page})
