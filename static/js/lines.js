@@ -58,7 +58,7 @@ document.addEventListener("change", async (event) => {
     area.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
   } catch { return; } // the server says what is wrong with it
   const name = document.querySelector("[name=entry_point]");
-  if (name) name.value = file.name;
+  if (name) name.value = file.name.replace(/[^A-Za-z0-9_.-]/g, "_");
   input.value = "";
   area.focus();
   area.setSelectionRange(0, 0);
