@@ -153,7 +153,7 @@ def test_a_run_that_kept_no_model_cannot_be_judged(plant: Plant) -> None:
         ({"left": True, "operator": "!=", "right": True}, False, "True is equal to True."),
         ({"all": [{"left": 1, "operator": "<", "right": 2}, {"left": 3, "operator": "<", "right": 2}]}, False, "3 is not below 2."),
         ({"any": [{"left": 1, "operator": "<", "right": 2}, {"left": 3, "operator": "<", "right": 2}]}, True, "1 < 2 holds."),
-        ({"metric": "accuracy", "of": {"accuracy": 0.9}, "better_than": None}, True, "There is nothing to beat"),
+        ({"metric": "accuracy", "of": {"accuracy": 0.9}, "better_than": None}, True, "There is nothing to beat yet."),
         ({"metric": "accuracy", "of": {"accuracy": 0.9}, "better_than": {"accuracy": 0.9}}, False, "not better than 0.9"),
         ({"metric": "rmse", "of": {"rmse": 1.0}, "better_than": {"rmse": 2.0}, "by": 0.5}, True, "is better than 2 by at least 0.5"),
     ],
@@ -167,7 +167,9 @@ def test_a_condition_compares(values: dict[str, Any], holds: bool, said: str) ->
 def test_an_alias_that_nothing_holds_is_beaten_by_anybody(people: People) -> None:
     create_model(actor=people.actor("contributor"), project=people.project, name="churn")
     values = {"metric": "accuracy", "of": {"accuracy": 0.9}, "better_than": "churn@production"}
-    assert "nothing to beat" in judge(values, people.project).said
+    assert judge(values, people.project).said == (
+        "There is nothing to beat yet: no version holds churn@production."
+    )
     with pytest.raises(NotFound):
         judge({**values, "better_than": "chrun@production"}, people.project)
 

@@ -155,9 +155,9 @@ def _compare(left: Any, sign: str, right: Any) -> Verdict:
 
 def _better(values: Mapping[str, Any], project: Project) -> Verdict:
     metric, mine, theirs = values["metric"], values["of"], values["better_than"]
-    against = "what it has to beat"
+    against, absent = "what it has to beat", ""
     if isinstance(theirs, str):
-        against = theirs
+        against, absent = theirs, f": no version holds {theirs}"
         try:
             theirs = find_version(project, theirs).metrics
         except NotFound as error:
@@ -165,7 +165,7 @@ def _better(values: Mapping[str, Any], project: Project) -> Verdict:
                 raise
             theirs = None
     if theirs is None:
-        return Verdict(True, f"There is nothing to beat: {against} is not there.")
+        return Verdict(True, f"There is nothing to beat yet{absent}.")
     way = direction(str(metric))
     if way == "none":
         raise Invalid("pipeline.input", f"Nobody knows which value of '{str(metric)[:60]}' is better.")
