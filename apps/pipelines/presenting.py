@@ -41,7 +41,7 @@ TELLING = {
 PLAIN_HEIGHT, LIVE_HEIGHT, ACROSS = 60, 78, 18
 #: by the number of layers: six of them fit beside each other on a small screen, more scroll
 WIDTHS = {1: (208, 64), 2: (208, 64), 3: (208, 64), 4: (196, 60), 5: (158, 46), 6: (138, 30)}
-ROOMY = 156
+ROOMY = 166
 MANY_LAYERS = (168, 48)
 #: on a phone the graph runs downwards, and two boxes fit beside each other
 PLAIN_DOWN = Sizes(width=154, height=60, along=36, across=10, pad=10)
@@ -131,8 +131,8 @@ def _draw(
     strokes = []
     for line in layout.lines:
         css, label, tone = _line_look(definition.nodes[line.source], line.source, line.target, runs)
-        if not css and _implied(definition, line.source, line.target):
-            css = "far"
+        if css in ("", "done") and _implied(definition, line.source, line.target):
+            css = f"{css} far".strip()
         strokes.append(Stroke(line.path, css, label, tone, line.label[0], line.label[1]))
     placed = []
     for name in definition.graph.order:
