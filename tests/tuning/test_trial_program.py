@@ -146,10 +146,10 @@ def test_a_trial_behind_the_best_keeps_metrics_but_no_model(run: Run) -> None:
     assert log.logged_metrics["accuracy"] == result["metrics"]["accuracy"]
 
 
-def test_an_equal_trial_keeps_its_model(run: Run) -> None:
-    first, _ = run(Studio())
-    again, _ = run(Studio(best=first["metrics"]["accuracy"]))
-    assert again["model"] is not None
+def test_an_equal_trial_keeps_its_model_and_one_that_hears_nothing_too() -> None:
+    assert Watcher(SETTINGS, Studio(best=0.5), LOG).keeps({"accuracy": 0.5})
+    assert Watcher(SETTINGS, Studio(), LOG).keeps({"accuracy": 0.1})
+    assert Watcher(SETTINGS, lambda step, value: None, LOG).keeps({"accuracy": 0.1})
 
 
 def test_a_hopeless_trial_ends_itself(run: Run) -> None:
@@ -165,7 +165,7 @@ def test_a_hopeless_trial_ends_itself(run: Run) -> None:
 
 def test_folds_are_steps_too(run: Run) -> None:
     folds = {"steps": "folds"}
-    studio = Studio()
+    studio = Studio(best=1.1)
     result, _ = run(studio, algorithm="linear", folds=3, trial=folds)
     assert [step for step, _ in studio.told] == [1, 2, 3, None]
     assert studio.told[2][1] == pytest.approx(result["metrics"]["accuracy"])
@@ -176,10 +176,11 @@ def test_folds_are_steps_too(run: Run) -> None:
 
 
 def test_without_a_pruner_or_without_an_answer_nothing_is_pruned(run: Run) -> None:
-    assert "pruned" not in run(Studio(peers=2.0), trial={"pruner": "none"})[0]
-    result, _ = run(lambda step, value: None)
-    assert "pruned" not in result
-    assert result["model"] is not None, "kept, since nobody says that another one is better"
+    assert "pruned" not in run(Studio(peers=2.0, best=1.1), trial={"pruner": "none"})[0]
+    deaf = Watcher(SETTINGS, lambda step, value: None, LOG)
+    for step in (1, 2, 3):
+        deaf.at(step, {"accuracy": 0.1})
+    assert list(deaf.reported) == [1, 2, 3]
 
 
 def test_an_objective_that_the_data_do_not_define_is_said(run: Run) -> None:
