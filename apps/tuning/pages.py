@@ -206,7 +206,7 @@ class StudyPage:
         left = rest * span / len(told)
         if study.deadline is not None:
             left = min(left, (study.deadline - now()).total_seconds())
-        return max(0.0, left)
+        return left if left >= 1 else None
 
     @property
     def window_title(self) -> str:
@@ -214,6 +214,11 @@ class StudyPage:
         if not self.study.is_live or not self.study.n_trials:
             return ""
         return f"● {100 * self.counts['told'] // self.study.n_trials} % {self.study.name}"
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any trial has said how good it is: without one there is nothing to draw."""
+        return any(point.latest is not None for point in self.points)
 
     @property
     def history(self) -> charts.Figure:

@@ -85,7 +85,7 @@ def with_trials(study: Any, *outcomes: Any, state: str = "") -> Any:
             value=None if isinstance(outcome, str) else float(outcome),
             intermediate={"1": 0.5, "2": 0.6} if word in ("pruned", "running") else {},
             reason="Nothing to learn from in fold 2." if word == "failed" else "",
-            told_at=None if word == "running" else began + datetime.timedelta(seconds=10 * number),
+            told_at=None if word == "running" else now() + datetime.timedelta(seconds=10 * number + 10),
         )
     ended = study.trials.count() >= study.n_trials
     state = state or ("completed" if ended else "running")
