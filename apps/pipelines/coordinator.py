@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.access import Actor, role_in_project
 from apps.jobs.states import LIVE as JOB_LIVE
@@ -39,14 +40,12 @@ MOST_FAULTS = 5
 PASSING = (Unavailable, TooMany, NoSpace)
 
 
-def advance_all() -> int:
-    """Look at every live run once, oldest first; returns how many there were. One that cannot be advanced does not
-    hold up the others."""
-    keys = list(
-        PipelineRun.objects.filter(state__in=LIVE)
-        .order_by("created_at")
-        .values_list("pk", flat=True)[:AT_ONCE]
-    )
+def advance_all(*, thorough: bool = True) -> int:
+    """Look once at every live run, oldest first, or only at those in which something can have happened; returns how
+    many were looked at. One that cannot be advanced does not hold up the others."""
+    live = PipelineRun.objects.filter(state__in=LIVE)
+    chosen = live if thorough else live.filter(something_happened())
+    keys = list(chosen.order_by("created_at").values_list("pk", flat=True)[:AT_ONCE])
     for key in keys:
         try:
             advance(key)
@@ -55,6 +54,24 @@ def advance_all() -> int:
         except Exception:
             logger.exception("the pipeline run %s could not be advanced", key)
     return len(keys)
+
+
+def something_happened() -> Q:
+    """Runs worth a look: stopping ones, the oldest waiting one of each pipeline, and those with a node that is not
+    just waiting for its job. What a clock or a person changes (a time limit, a role) is found by thorough looks."""
+    older = PipelineRun.objects.filter(
+        pipeline=OuterRef("pipeline"), state=PipelineRunState.QUEUED, number__lt=OuterRef("number")
+    )
+    nodes = NodeRun.objects.filter(pipeline_run=OuterRef("pk"))
+    unwatched = nodes.filter(state=NodeState.RUNNING).exclude(job__state__in=JOB_LIVE)
+    tried_again = nodes.filter(state=NodeState.WAITING).exclude(note="")
+    return (
+        Q(state=PipelineRunState.STOPPING)
+        | Q(Q(state=PipelineRunState.QUEUED) & ~Exists(older))
+        | Q(faults__gt=0)
+        | Exists(unwatched)
+        | Exists(tried_again)
+    )
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from apps.pipelines import nodes as kinds
@@ -79,8 +80,9 @@ def read_definition(given: Any, *, name: str | None = None) -> Definition:
     return check_document(document, name=name)
 
 
+@lru_cache(maxsize=256)
 def load_definition(source: str, *, name: str) -> Definition:
-    """A definition that was kept. It is checked again: a kind may have gone since."""
+    """A definition that was kept. It is checked again, once in each process: a kind may have gone since."""
     return check_document(Document(json.loads(source)), name=name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from apps.datasets.models import DatasetVersion
@@ -13,14 +14,25 @@ from apps.registry.tasks import files_below
 from foundation.tasks import SandboxPlan
 
 GIB = 1024**3
+#: Off-boarding ends what a person started within five seconds.
+THOROUGH_SECONDS = 3.0
+
+
+class _Looks:
+    """When this process last looked at every live run, also at those that only wait for a job."""
+
+    last = 0.0
 
 
 @chore("pipelines.advance", every=0.5)
 def advance() -> int:
-    """Every live pipeline run one step further."""
+    """Every live pipeline run in which something can have happened one step further; all of them now and then."""
     from apps.pipelines.coordinator import advance_all
 
-    return advance_all()
+    thorough = time.monotonic() - _Looks.last >= THOROUGH_SECONDS
+    if thorough:
+        _Looks.last = time.monotonic()
+    return advance_all(thorough=thorough)
 
 
 @handles(EVALUATE, where="sandbox")

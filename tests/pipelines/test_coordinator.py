@@ -10,6 +10,7 @@ from apps.experiments.models import Run
 from apps.jobs.models import Job
 from apps.pipelines import actions, coordinator
 from apps.pipelines import nodes as kinds
+from apps.pipelines.models import PipelineRun
 from apps.registry.models import ModelVersion
 from foundation.errors import Unavailable
 from tests.pipelines.conftest import CHECK, GOOD, KEEP, TRAIN, Plant
@@ -261,3 +262,20 @@ def test_lineage_leads_from_the_data_through_the_run_to_what_it_made(plant: Plan
     assert ("dataset_version", "pipeline_run", "read_by") in edges
     assert ("pipeline_run", "run", "made") in edges
     assert ("pipeline_run", "model_version", "made") in edges
+
+
+def test_a_run_that_only_waits_for_its_jobs_costs_nothing_between_thorough_looks(
+    plant: Plant, django_assert_num_queries: Any
+) -> None:
+    pipeline = plant.pipeline(CHECK, TRAIN, concurrency=1)
+    run, queued = plant.start(pipeline), plant.start(pipeline)
+    plant.start(pipeline)
+    plant.look(run)
+    with django_assert_num_queries(1):
+        assert PipelineRun.objects.filter(coordinator.something_happened(), state="running").count() == 0
+    assert coordinator.advance_all(thorough=False) == 1  # the oldest that waits
+    plant.trained(run, accuracy=0.9)
+    assert coordinator.advance_all(thorough=False) == 2
+    run.refresh_from_db()
+    queued.refresh_from_db()
+    assert (run.state, queued.state) == ("succeeded", "running")
