@@ -13,7 +13,18 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from apps.accounts.audit import record_audit
-from apps.accounts.models import ApiToken, AuditEvent, LoginFailure, Membership, Project, Team, User
+from apps.accounts.models import (
+    ApiToken,
+    AuditEvent,
+    Invitation,
+    LoginFailure,
+    Membership,
+    Project,
+    ProjectRole,
+    Team,
+    TeamUsage,
+    User,
+)
 
 admin.site.unregister(Group)
 
@@ -127,6 +138,31 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     list_filter = ("scope",)
     search_fields = ("name", "prefix", "user__username")
     exclude = ("digest",)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Links to join a team; the secret is nowhere."""
+
+    list_display = ("label", "team", "role", "invited_by", "expires_at", "accepted_by", "revoked_at")
+    search_fields = ("note", "username", "email", "team__slug")
+    exclude = ("digest",)
+
+
+@admin.register(ProjectRole)
+class ProjectRoleAdmin(ReadOnlyAdmin):
+    """Roles in single projects; owners change them on the team's pages."""
+
+    list_display = ("membership", "project", "role", "updated_at")
+    list_filter = ("role",)
+    search_fields = ("membership__user__username", "project__slug")
+
+
+@admin.register(TeamUsage)
+class TeamUsageAdmin(ReadOnlyAdmin):
+    """When a team's use was last measured, and how long that took."""
+
+    list_display = ("team", "at", "seconds")
 
 
 @admin.register(AuditEvent)

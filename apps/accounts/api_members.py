@@ -141,7 +141,7 @@ class InvitationsView(TeamAPIView):
     @extend_schema(operation_id="invitations_list", responses=InvitationSerializer(many=True))
     def get(self, request: Any, team: str) -> Response:
         found = queries.invitations_of(self.team)
-        return paged(self, found, InvitationSerializer, projects=queries.invited_projects(found))
+        return paged(self, found, InvitationSerializer, projects=queries.alive_projects(self.team))
 
     @extend_schema(
         operation_id="invitations_create", request=InvitationCreate, responses={201: InvitationCreated}

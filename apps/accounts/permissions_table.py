@@ -28,8 +28,8 @@ _T, _P = "teams/{team}", "projects/{project}"
 #: (area, what, the address that shows who may). The role stands nowhere here.
 _SENTENCES = (
     ("Team", "See the team, its members and its projects", f"GET {_T}"),
-    ("Team", "Make and revoke tokens of one's own", f"POST {_T}/tokens"),
-    ("Team", "Make a project", "POST projects"),
+    ("Team", "Create and revoke tokens of one's own", f"POST {_T}/tokens"),
+    ("Team", "Create a project", "POST projects"),
     ("Team", "Read and export the audit trail; see and revoke everybody's tokens", f"GET {_T}/audit"),
     ("Team", "Add, invite and remove members, change their roles", f"POST {_T}/members"),
     ("Team", "Rename and describe the team", f"PATCH {_T}"),
@@ -40,11 +40,11 @@ _SENTENCES = (
     ("Data", "Register datasets and versions, describe, trash and restore them", f"POST {_P}/datasets"),
     ("Data", "Delete a dataset for good", f"POST {_P}/datasets/{{name}}/purge"),
     ("Training", "Start, cancel, rename and trash runs", f"POST {_P}/runs"),
-    ("Training", "Make and change experiments", f"POST {_P}/experiments"),
+    ("Training", "Create and change experiments", f"POST {_P}/experiments"),
     ("Training", "Start and stop studies", f"POST {_P}/studies"),
     ("Training", "Cancel jobs", f"POST {_P}/jobs/{{job}}/cancel"),
     ("Pipelines", "Define and run pipelines", f"POST {_P}/pipelines"),
-    ("Pipelines", "Make and change schedules", f"POST {_P}/schedules"),
+    ("Pipelines", "Create and change schedules", f"POST {_P}/schedules"),
     ("Models", "Register models and versions, describe and trash them", f"POST {_P}/models"),
     (
         "Models",
@@ -56,7 +56,7 @@ _SENTENCES = (
     ("Serving", "Read recorded inferences and events", f"GET {_P}/deployments/{{name}}/inferences"),
     ("Serving", "Send labels and past events", f"POST {_P}/deployments/{{name}}/labels"),
     ("Serving", "Deploy, change, start and stop", f"POST {_P}/deployments"),
-    ("Watching", "Make monitors, compute reports, acknowledge and close alerts", f"POST {_P}/monitors"),
+    ("Watching", "Create monitors, compute reports, acknowledge and close alerts", f"POST {_P}/monitors"),
 )
 
 

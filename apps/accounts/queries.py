@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, F, OuterRef, Prefetch, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from apps.accounts.access import Actor, check_role, require_user, role_in_team
@@ -79,7 +79,11 @@ def get_team_token(actor: Actor, team: Team, token_id: UUID | str) -> ApiToken:
 
 def members_of(team: Team) -> QuerySet[Membership]:
     """Members with their users and their roles in single projects."""
-    return team.memberships.select_related("user").prefetch_related("project_roles__project")
+    return team.memberships.select_related("user").prefetch_related(
+        Prefetch(
+            "project_roles", ProjectRole.objects.filter(project__deleted_at=None).select_related("project")
+        )
+    )
 
 
 def get_member(team: Team, username: str) -> Membership:
@@ -130,6 +134,11 @@ def get_invitation(team: Team, invitation_id: UUID | str) -> Invitation:
     if found is None:
         raise NotFound("invitation.not_found", "The team has no such invitation.")
     return found
+
+
+def alive_projects(team: Team) -> dict[str, Project]:
+    """The projects of a team, by their ids as text."""
+    return {str(project.pk): project for project in Project.objects.alive().filter(team=team)}
 
 
 def invited_projects(invitations: Iterable[Invitation]) -> dict[str, Project]:

@@ -20,7 +20,7 @@ from apps.accounts.pages import signed_in, team_page
 from apps.accounts.permissions_table import permissions, rules
 from apps.accounts.states import Role
 from apps.accounts.team_overview import overview_of, people_by_project
-from apps.accounts.trail import AuditFilter, audit_of_team
+from apps.accounts.trail import AuditFilter, audit_of_team, in_words
 from apps.accounts.usage import work_in
 from foundation.clock import now
 from foundation.errors import AtelierError, Invalid
@@ -139,6 +139,8 @@ def audit(request: Any, team: Team) -> HttpResponseBase:
     except Invalid as error:
         problem, status, wanted = error.message, error.status, AuditFilter()
     listing = list_page(request, audit_of_team(team, wanted), orders={"at": "at"}, default="-at")
+    for event in listing.rows:
+        event.words = in_words(event.detail)
     context = {
         "team": team,
         "listing": listing,

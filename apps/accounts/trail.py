@@ -142,6 +142,17 @@ def as_record(event: AuditEvent) -> dict[str, Any]:
     }
 
 
+def in_words(detail: object) -> str:
+    """A row's detail for people: names and values without brackets."""
+    if isinstance(detail, dict):
+        return "; ".join(f"{key} {in_words(value)}".rstrip() for key, value in detail.items())
+    if isinstance(detail, list):
+        return ", ".join(in_words(value) for value in detail)
+    if detail is None:
+        return "–"
+    return {True: "yes", False: "no"}[detail] if isinstance(detail, bool) else str(detail)
+
+
 def export(rows: QuerySet[AuditEvent], form: str) -> Iterator[bytes]:
     """The rows from new to old in pieces of BATCH, so that any number of them costs the same memory."""
     if form == "csv":

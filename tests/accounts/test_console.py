@@ -15,7 +15,7 @@ from apps.accounts.audit import audit_row, record_audits
 from apps.accounts.models import ApiToken, AuditEvent, TeamUsage
 from apps.accounts.permissions_table import permissions, rules
 from apps.accounts.states import Role
-from apps.accounts.trail import BATCH
+from apps.accounts.trail import BATCH, in_words
 from apps.accounts.usage import MAX_AGE, usage_of
 from foundation.clock import now
 from tests.authorization.table import API
@@ -280,6 +280,19 @@ def test_the_export_holds_every_row_of_the_filter(people: People) -> None:
     assert {row["action"] for row in table} == {"thing0.create"}
     assert AuditEvent.objects.filter(action="audit.export").count() == 2
     assert client.get("/teams/red/audit/export?as=xlsx").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ({"role": "viewer", "before": None}, "role viewer; before –"),
+        ({"projects": {"shop": "viewer"}, "names": ["a", "b"]}, "projects shop viewer; names a, b"),
+        ({"cancel": True}, "cancel yes"),
+        ({}, ""),
+    ],
+)
+def test_a_detail_is_told_in_words(detail: dict[str, Any], words: str) -> None:
+    assert in_words(detail) == words
 
 
 def test_the_export_runs_no_formula(people: People) -> None:

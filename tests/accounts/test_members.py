@@ -19,7 +19,7 @@ from apps.accounts.access import (
     role_in_project,
     visible_projects,
 )
-from apps.accounts.models import AuditEvent, Membership, Project, User
+from apps.accounts.models import ApiToken, AuditEvent, Membership, Project, User
 from apps.accounts.offboarding import departure_of
 from apps.accounts.queries import people_of
 from apps.accounts.states import Role
@@ -435,3 +435,43 @@ def test_who_is_no_member_is_not_found(people: People, name: str) -> None:
         leave(people, name)
     with pytest.raises((NotFound, Invalid)):
         actions.set_member(actor=people.actor("owner"), team=people.team, username=name, role="viewer")
+
+
+def test_a_role_in_a_project_survives_its_stay_in_the_trash(people: People) -> None:
+    put(people, "viewer", "member", shop="maintainer")
+    actions.trash_project(actor=people.actor("owner"), project=people.project)
+    put(people, "viewer", "member")
+    assert people.api("owner").get("/api/v1/teams/red/members/viewer").json()["projects"] == {}
+    people.project.refresh_from_db()
+    actions.restore_project(actor=people.actor("owner"), project=people.project)
+    assert role_in_project(people.actor("viewer"), people.project) is Role.MAINTAINER
+
+
+@pytest.mark.parametrize("bound", ["job", "project"])
+def test_a_bound_token_does_not_touch_the_account(people: People, bound: str) -> None:
+    from rest_framework.test import APIClient
+
+    if bound == "job":
+        secret = tokens.issue_job_token(
+            user=people.contributor, project=people.project, job_id=uuid7(), fence=1
+        )
+    else:
+        secret = secret_for(people.contributor, project=people.project)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    answers = [
+        client.patch("/api/v1/me", {"email": "evil@example.org"}, format="json"),
+        client.post("/api/v1/me/password", {"old": "a", "new": GOOD}, format="json"),
+        client.delete("/api/v1/me/sessions"),
+    ]
+    assert [answer.json()["error"]["code"] for answer in answers] == ["token.bound"] * 3
+    people.contributor.refresh_from_db()
+    assert (people.contributor.email, people.contributor.session_epoch) == ("", 0)
+
+
+def test_tokens_of_the_removed_are_listed_no_more(people: People) -> None:
+    secret_for(people.contributor)
+    assert ApiToken.objects.filter(user=people.contributor, revoked_at=None).count() == 1
+    leave(people, "contributor")
+    assert people.api("owner").get("/api/v1/teams/red/tokens?q=zzz").json()["results"] == []
+    assert not ApiToken.objects.filter(user=people.contributor, revoked_at=None).exists()

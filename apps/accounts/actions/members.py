@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.access import Actor, check_role, role_in_team
 from apps.accounts.actions.users import ONE_TIME, create_user, new_one_time_password
@@ -97,7 +98,10 @@ def put_member(
         keep_an_owner(team, without=user)
     member, _ = Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
     if projects is not None or role is Role.OWNER:
-        member.project_roles.all().delete()
+        kept = (
+            Q() if role is Role.OWNER else Q(project__deleted_at=None)
+        )  # what is in the trash may come back
+        member.project_roles.filter(kept).delete()
         if role is not Role.OWNER:
             ProjectRole.objects.bulk_create(
                 ProjectRole(membership=member, project=project, role=here) for project, here in given.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -65,6 +66,8 @@ def create_user(
             user.save()
     except IntegrityError as error:
         raise _taken(username) from error
+    if not actor.is_authenticated:  # who joins by a link makes the account by themselves
+        actor = replace(actor, user=user)
     _audit(actor, user, "user.create", team=team)
     return user
 
@@ -97,7 +100,9 @@ def check_email(text: object) -> str:
 
 @transaction.atomic
 def update_user(*, actor: Actor, user: User, name: str | None = None, email: str | None = None) -> User:
-    """Change the name shown to others, or the address; what is None stays. Raises Invalid."""
+    """Change the name shown to others, or the address; what is None stays. Raises Invalid, Forbidden for a token
+    that is bound."""
+    _check_whole(actor)
     changed: list[str] = []
     if name is not None:
         user.first_name, user.last_name = check_text(name, field="name", limit=150).strip(), ""
@@ -117,8 +122,7 @@ def change_password(*, actor: Actor, user: User, old: str, new: str) -> User:
 
     Raises Invalid "user.password_wrong" and "user.password", Forbidden for a token that is bound, TooMany.
     """
-    if actor.project_id is not None or actor.job_id is not None:
-        raise Forbidden("token.bound", "A token bound to a project or a job cannot change the password.")
+    _check_whole(actor)
     begin_login(username=user.username, address=actor.address)
     if not user.check_password(old):
         raise Invalid("user.password_wrong", "That is not the present password.", {"field": "old"})
@@ -138,11 +142,18 @@ def change_password(*, actor: Actor, user: User, old: str, new: str) -> User:
 
 @transaction.atomic
 def sign_out_everywhere(*, actor: Actor, user: User, team: Team | None = None) -> User:
-    """End every session of an account, the present one included. Tokens stay."""
+    """End every session of an account, the present one included. Tokens stay. Raises Forbidden for a bound token."""
+    _check_whole(actor)
     User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
     user.refresh_from_db(fields=["session_epoch"])
     _audit(actor, user, "user.sign_out", team=team)
     return user
+
+
+def _check_whole(actor: Actor) -> None:
+    """What runs as a job, or was meant for one project, has no business with the account itself."""
+    if actor.project_id is not None or actor.job_id is not None:
+        raise Forbidden("token.bound", "A token bound to a project or a job cannot change the account.")
 
 
 def _audit(

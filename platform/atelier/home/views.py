@@ -56,7 +56,8 @@ def project_list(request: Any) -> HttpResponse:
 def project_new(request: Any) -> HttpResponse:
     """Make a project."""
     teams = visible_teams(request.actor).distinct().order_by("name")
-    form = NewProjectForm(request.POST or None, teams=teams, initial={"team": teams.first()})
+    asked = teams.filter(slug=request.GET.get("team", "")[:40]).first()
+    form = NewProjectForm(request.POST or None, teams=teams, initial={"team": asked or teams.first()})
     if request.method == "POST" and form.is_valid():
         try:
             project = actions.create_project(actor=request.actor, **form.cleaned_data)
