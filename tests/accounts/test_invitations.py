@@ -306,7 +306,9 @@ def test_the_link_is_shown_once_with_the_secret_behind_the_hash(
 
 def test_joining_through_rest(people: People) -> None:
     made = people.api("owner").post(
-        "/api/v1/teams/red/invitations", {"role": "viewer", "projects": {"shop": "contributor"}}, format="json"
+        "/api/v1/teams/red/invitations",
+        {"role": "viewer", "projects": {"shop": "contributor"}},
+        format="json",
     )
     assert made.status_code == 201
     assert made.json()["link"].endswith("#" + made.json()["code"])
