@@ -343,3 +343,23 @@ def test_two_coordinators_at_once_make_no_trial_twice(made_study: Made) -> None:
     assert Job.objects.filter(kind="tuning.trial").count() == 6
     assert Node.objects.filter(kind="study").count() == 1
     assert not transaction.get_connection().in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_whole_way_with_real_trainings(
+    made_study: Made, advance: Step, worker: Callable[[Trial], Trial], fake_search: Any, fake_tracking: Any
+) -> None:
+    """Jobs need transactions of their own: the heart writes from another thread."""
+    study = made_study(
+        algorithm="linear", search_space={"C": {}}, folds=3, n_trials=3, parallelism=1, experiment="whole"
+    )
+    told = []
+    while advance(study).is_live:
+        told.append(worker(working(study)[0]))
+    assert [(t.state, list(t.intermediate)) for t in told] == [("complete", ["1", "2", "3"])] * 3
+    best = max(told, key=lambda t: (t.value, -t.number))
+    kept = {t.number for t in told if t.run.model}
+    assert best.number in kept
+    assert 0 in kept, "the first one had nothing to be compared with"
+    assert best.value == pytest.approx(fake_tracking.runs([best.run.hex])[best.run.hex].metrics["accuracy"])
+    assert (study.state, Run.objects.get(pk=study.run_id).state) == ("completed", "succeeded")
