@@ -53,7 +53,7 @@ def test_axe_finds_nothing_where_there_is_nothing_yet(signed_in: Page) -> None:
     # dark and narrow only: tests/tour holds the pages of a living studio against axe, in both themes and widths
     signed_in.emulate_media(color_scheme="dark", reduced_motion="reduce")
     signed_in.set_viewport_size({"width": 390, "height": 800})
-    lists = ("datasets", "experiments", "models", "deployments", "monitors", "jobs")
+    lists = ("datasets", "experiments", "studies", "models", "deployments", "pipelines", "monitors", "jobs")
     for path in ["/p/shop/", "/nothing/here", *(f"/p/shop/{name}/" for name in lists)]:
         signed_in.goto(path)
         assert violations(signed_in) == [], path
