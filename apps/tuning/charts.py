@@ -8,7 +8,7 @@ from typing import Any
 from apps.experiments.metric_catalogue import title
 from apps.tuning.importances import FEWEST_TRIALS, Importances
 from apps.tuning.models import Study
-from apps.tuning.parallel import HUES, Parallel, parallel_of
+from apps.tuning.parallel import HUE_WORDS, HUES, Parallel, parallel_of
 from apps.tuning.reading import Point, importances_of_study, points_of
 from apps.tuning.states import TrialState
 from foundation.ui.figures import MAX_POINTS, thin_out
@@ -176,7 +176,7 @@ def parallel(picture: Parallel) -> Figure:
                     "text": texts[-limit:],
                     "hovertemplate": "%{text}<extra></extra>",
                     "line": {"color": f"var(--value-{hue})", "width": 1 + share},
-                    "name": ("worst", "worse", "middling", "better", "best")[hue],
+                    "name": HUE_WORDS[hue],
                     "connectgaps": False,
                 }
             )

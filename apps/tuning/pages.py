@@ -25,7 +25,7 @@ from apps.tuning import charts, queries
 from apps.tuning.drawing import draw_parallel
 from apps.tuning.importances import FEWEST_TRIALS, METHOD, Importances
 from apps.tuning.models import Study
-from apps.tuning.parallel import Parallel, parallel_of, show
+from apps.tuning.parallel import HUE_WORDS, Parallel, parallel_of, show
 from apps.tuning.reading import Point, best_of, complete, dimensions_of, importances_in, points_of
 from apps.tuning.space import Dimension
 from apps.tuning.states import TOLD, StudyState, TrialState
@@ -52,6 +52,11 @@ class StudiesPage:
     def live(self) -> bool:
         """Whether a shown study is still at work."""
         return not self.trashed and any(study.is_live for study in self.listing.rows)
+
+    @property
+    def key(self) -> str:
+        """What changes when anything in the table does."""
+        return repr([(s.pk, s.name, s.state, s.n_told, s.n_trials, s.best) for s in self.listing.rows])
 
     @property
     def since(self) -> datetime:
@@ -269,6 +274,11 @@ class StudyPage:
     def picture(self) -> Parallel:
         """The parallel view."""
         return parallel_of(self.study, self.points)
+
+    @property
+    def hues(self) -> list[tuple[int, str]]:
+        """[(hue, words)] of the lines, worst first."""
+        return list(enumerate(HUE_WORDS))
 
     @property
     def drawing(self) -> SafeString:

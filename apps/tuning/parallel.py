@@ -18,6 +18,7 @@ from foundation.ui.values import number as number_text
 
 #: Colours from the worst fifth of the values to the best.
 HUES = 5
+HUE_WORDS = ("worst fifth", "second", "middle", "fourth", "best fifth")
 #: More lines only make a grey band: the best half of these, and the others evenly out of the rest.
 LINES_AT_MOST = 150
 _NEAR = 0.045

@@ -57,8 +57,10 @@ def _unless_same(request: HttpRequest, key: str, template: str, context: dict[st
 def study_list(request: HttpRequest, project: Project) -> HttpResponse:
     """All studies of the project, or (`?trashed=1`) those in the trash; ?fragment: the table alone."""
     page = StudiesPage.build(request, project)
-    template = "tuning/_table.html" if "fragment" in request.GET else "tuning/list.html"
-    return render(request, template, {"page": page, "listing": page.listing})
+    context = {"page": page, "listing": page.listing}
+    if "fragment" in request.GET:
+        return _unless_same(request, page.key, "tuning/_table.html", context)
+    return render(request, "tuning/list.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -254,7 +254,11 @@ def test_the_live_part_is_answered_with_304_until_something_changes(people: Peop
             assert first.status_code == 200
             tag = {"If-None-Match": first.headers["ETag"]}
             assert client.get(f"/p/shop/studies/forest/{tab}?fragment={part}", headers=tag).status_code == 304
+    table = client.get("/p/shop/studies/?fragment=1")
+    tag = {"If-None-Match": table.headers["ETag"]}
+    assert client.get("/p/shop/studies/?fragment=1", headers=tag).status_code == 304
     with_trials(study, 0.8)
+    assert client.get("/p/shop/studies/?fragment=1", headers=tag).status_code == 200
     again = client.get("/p/shop/studies/forest/?fragment=1", headers={"If-None-Match": "x"})
     assert again.status_code == 200
 
