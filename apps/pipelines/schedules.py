@@ -16,7 +16,7 @@ from apps.pipelines.access import get_pipeline
 from apps.pipelines.actions import start_pipeline_run
 from apps.pipelines.definition import Definition, load_definition
 from apps.pipelines.forms import parameter_fields
-from apps.pipelines.models import Pipeline
+from apps.pipelines.models import Pipeline, PipelineRun
 from apps.pipelines.parameters import clean_parameters
 from apps.pipelines.states import LIVE, StartedBy
 from foundation.errors import Conflict, NotFound
@@ -51,16 +51,20 @@ class RunOnSchedule:
         """A run, queued."""
         pipeline = _pipeline(firing.project, firing.key)
         _check_author(pipeline, firing)
-        before = pipeline.runs.filter(source=StartedBy.SCHEDULE, state__in=LIVE).order_by("number").first()
-        if before is not None:
-            raise NotNow(
-                "schedule.overlap",
-                f"#{before.number}, which a schedule started, was still working at this time.",
-            )
+        _check_over(firing.previous_key)
         run = start_pipeline_run(
             actor=firing.actor, pipeline=pipeline, parameters=firing.parameters, source=StartedBy.SCHEDULE
         )
-        return Started(title=run.label, url=run.get_absolute_url())
+        return Started(title=run.label, url=run.get_absolute_url(), key=str(run.pk))
+
+
+def _check_over(key: str) -> None:
+    """Runs of one schedule do not pile up: while the last one works, the next time is left out."""
+    if not key:
+        return
+    run = PipelineRun.objects.filter(pk=key, state__in=LIVE).only("number").first()
+    if run is not None:
+        raise NotNow("schedule.overlap", f"Its run #{run.number} was still working at this time.")
 
 
 def _pipeline(project: Project, key: str) -> Pipeline:

@@ -365,6 +365,14 @@ def test_a_schedule_starts_a_run_with_its_parameters(plant: Plant, later: Any) -
     newest = one.firings.first()
     assert newest is not None
     assert (newest.state, "still working" in newest.reason) == ("skipped", True)
+    # Another schedule of the same pipeline is not held up by it.
+    schedule(plant, parameters={"least": 0.6})
+    later(3)
+    firing.fire_due()
+    assert [found.parameters for found in PipelineRun.objects.order_by("number")] == [
+        {"least": 0.7},
+        {"least": 0.6},
+    ]
 
 
 def test_a_schedule_stops_when_its_pipeline_is_in_the_trash(plant: Plant, later: Any) -> None:

@@ -62,7 +62,7 @@ def _fire(schedule: Schedule, moment: datetime.datetime) -> None:
             firing.state, firing.reason = FiringState.SKIPPED, "The studio was not running at this time."
         else:
             _start(schedule, firing)
-        firing.save(update_fields=["state", "reason", "title", "url"])
+        firing.save(update_fields=["state", "reason", "title", "url", "started_id"])
     if schedule.enabled:
         schedule.next_due = next_times(schedule.cron, schedule.timezone, max(moment, due), 1)[0]
         schedule.last_due = due
@@ -84,7 +84,7 @@ def _start(schedule: Schedule, firing: ScheduleFiring) -> None:
     try:
         with transaction.atomic():
             started = _started(schedule, firing.due)
-        firing.title, firing.url = started.title[:200], started.url[:500]
+        firing.title, firing.url, firing.started_id = started.title[:200], started.url[:500], started.key
     except (NotFound, Forbidden) as error:
         firing.state, firing.reason = FiringState.FAILED, error.message
         stop_schedule(schedule, error.message)
@@ -115,6 +115,7 @@ def _started(schedule: Schedule, due: datetime.datetime) -> Started:
             "schedule.no_right",
             f"It acted as {user.label}, who may no longer change anything in this project.",
         )
+    previous = schedule.firings.filter(state=FiringState.FIRED, title__gt="").order_by("-due").first()
     return kind.handler.fire(
         Firing(
             project=schedule.project,
@@ -122,15 +123,11 @@ def _started(schedule: Schedule, due: datetime.datetime) -> Started:
             key=schedule.subject_id,
             parameters=schedule.parameters,
             due=due,
-            previous=_previous(schedule),
+            previous=previous.due if previous is not None else None,
+            previous_key=previous.started_id if previous is not None else "",
             set_at=schedule.updated_at,
         )
     )
-
-
-def _previous(schedule: Schedule) -> datetime.datetime | None:
-    started = schedule.firings.filter(state=FiringState.FIRED, title__gt="").order_by("-due")
-    return started.values_list("due", flat=True).first()
 
 
 def forget_old() -> int:

@@ -75,6 +75,7 @@ class ScheduleFiring(Identified):
     state = models.CharField(max_length=10, choices=FiringState, default=FiringState.FIRED)
     late = models.BooleanField(default=False, help_text="It made up for a time that had passed.")
     reason = models.TextField(blank=True, default="")
+    started_id = models.CharField(max_length=80, blank=True, default="", help_text="Key of what it started.")
     title = models.CharField(max_length=200, blank=True, default="")
     url = models.CharField(max_length=500, blank=True, default="")
 

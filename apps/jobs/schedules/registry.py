@@ -34,7 +34,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class Firing:
-    """One due time of one schedule. previous: the last due time at which something was started, None the first time.
+    """One due time of one schedule. previous: the last due time at which something was started, None the first time,
+    and previous_key what that was.
     set_at: when a person last set the schedule: what was changed later by others, that person has not seen.
     """
 
@@ -44,15 +45,17 @@ class Firing:
     parameters: dict[str, Any]
     due: datetime.datetime
     previous: datetime.datetime | None
+    previous_key: str
     set_at: datetime.datetime
 
 
 @dataclass(frozen=True)
 class Started:
-    """What a firing made, for the list of firings."""
+    """What a firing made, for the list of firings. key: found again by the next firing as `previous_key`."""
 
     title: str
     url: str
+    key: str = ""
 
 
 class NotNow(AtelierError):
