@@ -60,10 +60,6 @@ def _judge(
     frame = _columns_of(described, rows, label)
     with threadpool_limits(limits=1):
         predicted, shares, classes = _predict(loaded, frame, label, task)
-    if len(predicted) != len(frame):
-        raise UserError(
-            f"{label} gave {len(predicted)} answers for {len(frame)} rows.", code="pipeline.model"
-        )
     if task == "regression":
         return _logged(ctx, label, evaluation.regression_metrics(truth, _numbers(predicted, label)))
     return _logged(ctx, label, _classified(truth, predicted, shares, classes))
@@ -104,13 +100,18 @@ def _predict(
     own = hasattr(raw, "predict") and type(raw).__module__.split(".")[0] in ("sklearn", "lightgbm")
     try:
         predicted = np.asarray((raw if own else loaded).predict(frame))
+        shares = None
         if task == "classification" and own and hasattr(raw, "predict_proba"):
-            return predicted.reshape(len(frame), -1)[:, 0], np.asarray(raw.predict_proba(frame)), raw.classes_
+            shares = np.asarray(raw.predict_proba(frame))
     except Exception as error:
         raise UserError(
             f"{label} cannot predict these rows: {_one_line(error)}", code="pipeline.model"
         ) from error
-    return predicted.reshape(len(frame), -1)[:, 0] if len(frame) else predicted, None, None
+    if len(np.atleast_1d(predicted)) != len(frame):
+        answers = len(np.atleast_1d(predicted))
+        raise UserError(f"{label} gave {answers} answers for {len(frame)} rows.", code="pipeline.model")
+    column = predicted.reshape(len(frame), -1)[:, 0]
+    return column, shares, raw.classes_ if shares is not None else None
 
 
 def _classified(
