@@ -134,10 +134,9 @@ def put_onboarding_away(*, actor: Actor, project: Project, away: bool = True) ->
     )
 
 
-def note_comparison(*, user: User, project_id: uuid.UUID) -> None:
-    """Somebody has compared runs here: a step of the first steps."""
-    row, made = Onboarding.objects.get_or_create(
-        user=user, project_id=project_id, defaults={"compared_at": now()}
-    )
-    if not made and row.compared_at is None:
-        Onboarding.objects.filter(pk=row.pk).update(compared_at=now())
+def note_comparison(*, user_id: uuid.UUID, project_id: uuid.UUID) -> None:
+    """Somebody has compared runs here: a step of the first steps, noted once."""
+    if not Onboarding.objects.filter(project_id=project_id, compared_at__isnull=False).exists():
+        Onboarding.objects.update_or_create(
+            user_id=user_id, project_id=project_id, defaults={"compared_at": now()}
+        )

@@ -204,9 +204,7 @@ def invitation_accepted(event: InvitationAccepted) -> None:
 @record(RunsCompared)
 def runs_compared(event: RunsCompared) -> None:
     """A step of the first steps is done."""
-    user = User.objects.filter(pk=event.user_id).first()
-    if user is not None:
-        actions.note_comparison(user=user, project_id=event.project_id)
+    actions.note_comparison(user_id=event.user_id, project_id=event.project_id)
 
 
 @record(StudyFinished)
