@@ -63,6 +63,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
     from apps.pipelines.models import Pipeline
     from apps.registry.actions import create_model, register_version
     from apps.registry.models import Model, ModelVersion, Promotion
+    from apps.tuning.models import Study, Trial
 
     project, owner = people.project, people.actor("owner")
     shared = {"project": project, "created_by": people.owner}
@@ -129,6 +130,36 @@ def furnished(people: People, fake_tracking: Any) -> People:
             value=0.5,
             threshold=0.1,
             noise=0.0,
+        )
+        study = make(
+            Study,
+            **shared,
+            name=name,
+            experiment=experiment,
+            dataset_version=version,
+            target="y",
+            task="classification",
+            algorithm="linear",
+            search_space={},
+            objectives=[{"metric": "accuracy", "direction": "maximize"}],
+            sampler="random",
+            pruner="none",
+            n_trials=3,
+            seed=1,
+            run_id=run_id,
+        )
+        trial = Run.objects.create(
+            **shared, experiment=experiment, name="same", source="client", client_state="succeeded"
+        )
+        make(
+            Trial,
+            study=study,
+            number=step,
+            run=trial,
+            parameters={},
+            state="complete",
+            value=0.5,
+            told_at=day,
         )
         check = {"name": "check", "kind": "dataset_check", "with": {"dataset": name}}
         create_pipeline(actor=owner, project=project, definition={"name": name, "nodes": [check]})
