@@ -27,6 +27,9 @@ from apps.experiments.spec import parse_spec
 from foundation.errors import AtelierError
 
 VERSIONS_AT_MOST = 200
+ERRORS_AT_MOST = 20
+#: fields of a run that may be left out, so that what is wrong behind them is found too
+OPTIONAL = ("task", "features", "seed", "name", "description", "test_size", "folds")
 
 
 class NewRun:
@@ -110,7 +113,7 @@ class NewRun:
         return any(name in self.form.errors for name in self.form.advanced) if self.problem else False
 
     def start(self, actor: Actor) -> Run | None:
-        """Start the run, or keep what was wrong for the page (at its field where there is one)."""
+        """Start the run, or keep all that was wrong for the page (at its field where there is one)."""
         chosen = self.wrong_algorithm or self.algorithm.name
         body = self.form.spec(chosen, self.parameters.values())
         try:
@@ -118,16 +121,33 @@ class NewRun:
             return actions.start_run(actor=actor, project=self.project, spec=spec)
         except AtelierError as error:
             self.problem = error
+            self.form.is_valid()
+            self.parameters.is_valid()
+            self.form.errors.clear()
+            self.parameters.errors.clear()
             self._place(error)
+            self._look_further(actor, body, error)
             return None
+
+    def _look_further(self, actor: Actor, body: dict[str, Any], error: AtelierError) -> None:
+        """What else is wrong: read again without the field that was, while it may be left out."""
+        for _ in range(ERRORS_AT_MOST):
+            field = str(error.detail.get("field", ""))
+            name = field.removeprefix("parameters.")
+            holder = body["parameters"] if name != field else body
+            if name not in holder or (holder is body and name not in OPTIONAL):
+                return
+            del holder[name]
+            try:
+                parse_spec(body, actor=actor, project=self.project)
+                return
+            except AtelierError as another:
+                error = another
+                self._place(error)
 
     def _place(self, error: AtelierError) -> None:
         """Say it beside the field that it is about."""
         field = str(error.detail.get("field", ""))
-        self.form.is_valid()
-        self.parameters.is_valid()
-        self.form.errors.clear()
-        self.parameters.errors.clear()
         if (
             field.startswith("parameters.")
             and PREFIX + field.removeprefix("parameters.") in self.parameters.fields

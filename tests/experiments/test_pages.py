@@ -150,6 +150,17 @@ def test_what_is_wrong_is_said_beside_the_field(
     assert not Run.objects.exists()
 
 
+def test_all_that_is_wrong_is_said_at_once(people: People, make_version: MakeVersion) -> None:
+    make_version()
+    wrong = {"p_C": "-1", "test_size": "2", "seed": "many", "name": "a b"}
+    body = {"dataset": "churn@1", "target": "y", "algorithm": "linear", "experiment": "first", **wrong}
+    page = text_of(people.client("contributor").post(f"{BASE}/new", body))
+    for sentence in ("The parameter C is", "test_size", "seed", "name may hold"):
+        assert sentence in page
+    assert page.count('class="field-errors"') == len(wrong)
+    assert not Run.objects.exists()
+
+
 def test_run_again_fills_in_what_the_run_had(people: People, make_version: MakeVersion, start: Start) -> None:
     make_version()
     run = start(parameters={"C": 0.125}, folds=4, seed=99)
