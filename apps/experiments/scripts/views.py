@@ -23,7 +23,7 @@ def script_new(request: HttpRequest, project: Project) -> HttpResponse:
         run = page.start(request)
         if run is not None:
             return redirect("experiments:run", project=project.slug, run=run.hex)
-    status = page.problem.status if page.problem else 200
+    status = 422 if page.problem else 200
     return render(request, "experiments/new_script.html", {"page": page}, status=status)
 
 
