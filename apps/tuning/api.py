@@ -206,9 +206,9 @@ class ReportsView(ProjectAPIView):
 
     @extend_schema(operation_id="trials_report", request=schemas.ReportShape, responses=schemas.ReportAnswer)
     def post(self, request: Any, project: str, run: str) -> Response:
+        asked = read_fields(request, ("step", "value"), ("value",))
         trial = get_trial_of_run(self.project, run)
         check_reporter(self.actor, trial)
-        asked = read_fields(request, ("step", "value"), ("value",))
         return Response(record_report(trial=trial, step=asked.get("step"), value=asked["value"]))
 
 
