@@ -254,8 +254,8 @@ def test_a_logger_of_a_job_writes_nowhere_else(tmp_path: Path, caplog: pytest.Lo
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/p/shop/jobs/", 11),
-        ("/p/shop/jobs/{job}/", 14),
+        ("/p/shop/jobs/", 12),
+        ("/p/shop/jobs/{job}/", 16),
         ("/p/shop/jobs/{job}/log?follow", 7),
         ("/p/shop/jobs/{job}/progress", 7),
         ("/api/v1/projects/shop/jobs", 7),
