@@ -90,7 +90,8 @@ def inbox_open(request: Any, notification: UUID) -> HttpResponse:
 def preferences(request: Any) -> HttpResponse:
     """The e-mail address, and how to hear of each kind of news."""
     user = require_user(request.actor)
-    initial: dict[str, str] = {"email": user.email, **queries.channels_of(user)}
+    chosen = {kind.value: channel.value for kind, channel in queries.channels_of(user).items()}
+    initial = {"email": user.email, **chosen}
     works = queries.mail_works()
     form = PreferencesForm(
         request.POST if request.method == "POST" else None, initial=initial, mail_works=works
