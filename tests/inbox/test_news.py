@@ -11,16 +11,23 @@ from django.db import transaction
 from apps.accounts.access import SYSTEM
 from apps.accounts.actions import create_user, remove_member, set_member
 from apps.accounts.actions.invitations import accept_invitation, create_invitation
+from apps.datasets.models import Dataset, DatasetVersion
 from apps.deployments.models import Deployment
 from apps.deployments.reports import set_state
 from apps.deployments.states import DeploymentState
+from apps.experiments.models import Experiment, Run
 from apps.inbox import actions, news, queries
 from apps.inbox.models import Notification, Watch
 from apps.inbox.states import Channel, Kind
 from apps.jobs.actions import request_cancel
-from apps.jobs.events import JobMoved
+from apps.jobs.events import JobMoved, ScheduleStopped
 from apps.jobs.models import Job
+from apps.jobs.schedules.models import Schedule
+from apps.pipelines.events import PipelineRunFinished
+from apps.pipelines.models import Pipeline, PipelineRun, PipelineVersion
 from apps.registry import promoting
+from apps.tuning.events import StudyFinished
+from apps.tuning.models import Study
 from foundation import events
 from foundation.clock import now
 from tests.inbox.conftest import end
@@ -219,3 +226,69 @@ def test_a_member_who_left_no_longer_sees_the_projects_news(
     assert queries.unread_count(people.actor("contributor")) == 0
     page = people.client("contributor").get("/account/inbox")
     assert "calm-otter" not in page.content.decode()
+
+
+def test_a_failed_pipeline_is_told_to_whoever_started_it_or_looks_after_it(people: People) -> None:
+    pipeline = Pipeline.objects.create(project=people.project, created_by=people.contributor, name="nightly")
+    version = PipelineVersion.objects.create(pipeline=pipeline, number=1, source="{}", digest="d")
+    common = {
+        "project": people.project,
+        "pipeline": pipeline,
+        "version": version,
+        "created_by": people.contributor,
+    }
+    for number, (source, state) in enumerate(
+        [("person", "succeeded"), ("person", "failed"), ("schedule", "failed")], 1
+    ):
+        run = PipelineRun.objects.create(
+            **common, number=number, source=source, state=state, reason="The node train failed."
+        )
+        events.publish(
+            PipelineRunFinished(
+                project_id=people.project.pk, pipeline_id=pipeline.pk, run_id=run.pk, state=state
+            )
+        )
+    second, third = "The pipeline run nightly #2 failed", "The pipeline run nightly #3 failed"
+    assert told(people, "contributor") == [(Kind.PIPELINE_FAILED, second), (Kind.PIPELINE_FAILED, third)]
+    assert told(people, "maintainer") == [(Kind.PIPELINE_FAILED, third)]
+    assert told(people, "viewer") == []
+
+
+def test_a_schedule_that_switched_itself_off_is_told(people: People) -> None:
+    schedule = Schedule.objects.create(
+        project=people.project, kind="pipelines.run", subject_id="x", cron="0 2 * * *", timezone="UTC", enabled=False,
+        created_by=people.contributor, acts_as=people.contributor,
+    )  # fmt: skip
+    events.publish(
+        ScheduleStopped(schedule.pk, people.project.pk, people.contributor.pk, "It is in the trash.")
+    )
+    for name in ("contributor", "maintainer", "owner"):
+        assert told(people, name) == [
+            (Kind.SCHEDULE_DISABLED, "A schedule (0 2 * * *) has switched itself off")
+        ]
+    assert told(people, "viewer") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "count"),
+    [("completed", "", 1), ("failed", "5 trials failed.", 1), ("stopped", "Stopped by contributor.", 0), ("stopped", "Stopped by owner.", 1)],
+)  # fmt: skip
+def test_a_study_is_told_unless_one_stopped_it_oneself(
+    people: People, state: str, reason: str, count: int
+) -> None:
+    common = {"project": people.project, "created_by": people.contributor}
+    dataset = Dataset.objects.create(**common, name="churn")
+    version = DatasetVersion.objects.create(
+        **common, dataset=dataset, number=1, upload_digest="d", upload_bytes=1
+    )
+    experiment = Experiment.objects.create(**common, mlflow_id="7", name="e")
+    run = Run.objects.create(
+        **common, experiment=experiment, name="s", client_state="succeeded", source="study"
+    )
+    study = Study.objects.create(
+        **common, name="wide", experiment=experiment, dataset_version=version, target="y", task="classification",
+        algorithm="linear", search_space={}, objectives=[], sampler="random", pruner="none", n_trials=3, seed=1,
+        run=run, state=state, reason=reason, finished_at=now(),
+    )  # fmt: skip
+    events.publish(StudyFinished(study_id=study.pk, project_id=people.project.pk, state=state))
+    assert told(people, "contributor") == [(Kind.STUDY_ENDED, f"The study wide {state}")] * count
