@@ -29,7 +29,7 @@ from apps.jobs.models import JobEvent
 from foundation.errors import AtelierError, Invalid, NotFound
 from gateway.uploads import PROBLEMS
 
-EXAMPLE = Path(__file__).with_name("example.py")
+EXAMPLE = Path(__file__).resolve().parents[3] / "templates" / "experiments" / "examples" / "train.py"
 EXAMPLE_NAME = "train.py"
 ROWS = 2
 ISOLATION = (
