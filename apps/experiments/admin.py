@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from apps.accounts.admin import ReadOnlyAdmin
-from apps.experiments.models import Experiment, Run
+from apps.experiments.models import Experiment, Run, RunInput
 
 
 @admin.register(Experiment)
@@ -34,3 +34,11 @@ class RunAdmin(ReadOnlyAdmin):
     list_select_related = ("project", "experiment", "job", "created_by")
     list_filter = ("source", "algorithm")
     search_fields = ("name", "id")
+
+
+@admin.register(RunInput)
+class RunInputAdmin(ReadOnlyAdmin):
+    """The channels of scripts' runs."""
+
+    list_display = ("run", "channel", "dataset_version", "format")
+    list_select_related = ("run", "dataset_version__dataset")

@@ -7,6 +7,7 @@ from unfold.admin import TabularInline
 
 from apps.accounts.admin import ReadOnlyAdmin
 from apps.jobs.models import Job, JobAttempt, JobEvent, Outbox, Worker
+from apps.jobs.schedules.models import Schedule, ScheduleFiring
 
 
 class AttemptInline(TabularInline):
@@ -54,3 +55,21 @@ class OutboxAdmin(ReadOnlyAdmin):
     """Jobs that wait to be handed to the broker: usually none."""
 
     list_display = [field.name for field in Outbox._meta.fields]
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    """What starts by the clock."""
+
+    list_display = ("__str__", "project", "enabled", "next_due", "last_fired", "acts_as")
+    list_select_related = ("project", "acts_as")
+    list_filter = ("enabled", "kind")
+
+
+@admin.register(ScheduleFiring)
+class ScheduleFiringAdmin(ReadOnlyAdmin):
+    """The times that came."""
+
+    list_display = ("due", "schedule", "state", "title", "fired_at", "late")
+    list_select_related = ("schedule",)
+    list_filter = ("state",)

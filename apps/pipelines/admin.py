@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from apps.accounts.admin import ReadOnlyAdmin
-from apps.pipelines.models import NodeRun, Pipeline, PipelineRun
+from apps.pipelines.models import NodeRun, Pipeline, PipelineRun, PipelineVersion
 
 
 @admin.register(Pipeline)
@@ -33,3 +33,11 @@ class NodeRunAdmin(ReadOnlyAdmin):
     list_display = ("name", "kind", "pipeline_run", "state", "attempt", "started_at", "finished_at")
     list_select_related = ("pipeline_run__pipeline",)
     list_filter = ("state", "kind")
+
+
+@admin.register(PipelineVersion)
+class PipelineVersionAdmin(ReadOnlyAdmin):
+    """Definitions."""
+
+    list_display = ("pipeline", "number", "created_by", "created_at")
+    list_select_related = ("pipeline", "created_by")

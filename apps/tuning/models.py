@@ -63,6 +63,7 @@ class Study(NamedProjectObject):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(NamedProjectObject.Meta):
+        verbose_name_plural = "studies"
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["project", "-created_at", "-id"], name="study_by_project"),
