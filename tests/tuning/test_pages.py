@@ -314,6 +314,21 @@ def test_a_run_of_a_trial_leads_back_to_its_study(people: People, made_study: Ma
     assert "Trial 0 of" in text_of(page)
 
 
+def test_a_pruned_run_says_so_and_a_study_s_own_run_offers_nothing_empty(
+    people: People, made_study: Made
+) -> None:
+    study = with_trials(made_study(), 0.7, "pruned")
+    trial = study.trials.get(number=1)
+    trial.reason = "Pruned at fold 2: it is behind the other trials."
+    trial.save()
+    client = people.client("viewer")
+    page = client.get(f"/p/shop/experiments/runs/{trial.run.hex}/").content.decode()
+    assert "Pruned at fold 2" in text_of(page)
+    own = client.get(f"/p/shop/experiments/runs/{study.run.hex}/").content.decode()
+    for tab in ("curves", "figures", "artifacts", "model", "environment"):
+        assert f"/runs/{study.run.hex}/{tab}" not in own
+
+
 def test_viewers_see_no_buttons_that_change_something(people: People, made_study: Made) -> None:
     with_trials(made_study(n_trials=1), 0.7)
     page = read(people, "forest/", who="viewer")
