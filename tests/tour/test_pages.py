@@ -106,9 +106,8 @@ def look_at(page: Page, address: str, dialogs: set[str]) -> list[str]:
 @pytest.mark.engine
 @pytest.mark.browser
 @pytest.mark.timeout(900)
-def test_every_kind_of_page_keeps_its_promises(studio: Studio, admin_page: Page) -> None:
+def test_every_kind_of_page_keeps_its_promises(studio: Studio, toured: str, admin_page: Page) -> None:
     """A page type that a page links to is looked at without being named here, in both themes and at both widths."""
-    studio.manage("tour", timeout=600)  # what is there is found
     found: list[str] = []
     dialogs: set[str] = set()
     kinds: set[str] = set()
