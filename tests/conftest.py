@@ -16,7 +16,12 @@ import pytest
 from runtime.testing import Cluster
 from tests.settings import TEST_HOME
 
-pytest_plugins = ["tests.support.studio", "tests.support.browser", "tests.support.people"]
+pytest_plugins = [
+    "tests.support.spread",
+    "tests.support.studio",
+    "tests.support.browser",
+    "tests.support.people",
+]
 
 _CLUSTER = Cluster(TEST_HOME)
 DATABASE_FIXTURES = {"db", "transactional_db", "studio_cluster", "mlflow_schema", "django_db_setup"}
@@ -32,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for; after the shuffle, browser tests go last.
+    """Leave out what was not asked for; after the shuffle, browser tests go last in their file.
 
     Playwright's synchronous interface keeps an event loop running in this thread for as long as the browser
     lives, and no other loop can then be run in it, as tests of the gateway do.
@@ -45,7 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (left if too_long or too_big else kept).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
-    items[:] = sorted(kept, key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    place = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in kept))}
+    items[:] = sorted(
+        kept, key=lambda item: (place[item.path], "browser" in getattr(item, "fixturenames", ()))
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

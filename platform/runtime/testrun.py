@@ -7,10 +7,15 @@ import sys
 
 from runtime.bootstrap import ROOT
 
+#: The whole suite uses the processors; named files run in one process, where a debugger and -s work.
+SPREAD = ["--numprocesses", str(max(1, min(4, os.cpu_count() or 1))), "--dist", "loadgroup"]
+
 
 def main(arguments: list[str]) -> int:
     """Replace this process by pytest in the repository's folder; paths may be given from anywhere."""
     given = [_rooted(argument) for argument in arguments[1:]]
+    if not any(os.path.exists(argument.partition("::")[0]) for argument in given):
+        given = [*SPREAD, *given]
     os.chdir(ROOT)
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     sys.stdout.flush()

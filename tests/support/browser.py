@@ -34,17 +34,19 @@ def chromium() -> str | None:
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; the test is skipped, saying so, where there is none."""
+    """A headless Chromium; the test is skipped, saying so, where there is none. One a file, because Playwright's
+    synchronous interface keeps a loop running in this thread as long as it lives, and tests of other files run
+    loops of their own."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium found: install it, or name it in ATELIER_CHROMIUM")
     from playwright.sync_api import sync_playwright
 
-    # Playwright's synchronous interface runs a loop in this thread, which Django takes for an async context.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
+    # Django takes the loop for an async context.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield running
         running.close()
