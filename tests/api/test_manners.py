@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -20,6 +21,12 @@ ROWS = 3
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = {"project": "shop", "team": "red", "name": "one", "model": "one", "number": "1"}
 KEPT_IN_MLFLOW = {"runs_list"}  # its orders are MLflow's too; tests/experiments holds them
+OTHER_FIELDS = {  # what has no description: a field with two values
+    "me_update": ("name", "Olga", "Olive"),
+    "members_update": ("role", "contributor", "maintainer"),
+    "schedules_change": ("cron", "0 7 * * *", "0 8 * * *"),
+}
+WITHOUT_ETAG = {"notification_settings_change"}  # a person's own switches, of which the last word counts
 
 
 @cache
@@ -57,7 +64,9 @@ def furnished(people: People, fake_tracking: Any) -> People:
     from apps.deployments.models import Deployment, EventImport, Revision
     from apps.experiments.actions import create_experiment
     from apps.experiments.models import Run
+    from apps.inbox.models import Notification
     from apps.jobs.models import Job
+    from apps.jobs.schedules.models import Schedule, ScheduleFiring
     from apps.monitoring.models import Alert, Monitor, Report
     from apps.pipelines.actions import create_pipeline, start_pipeline_run, update_pipeline
     from apps.pipelines.models import Pipeline
@@ -166,15 +175,24 @@ def furnished(people: People, fake_tracking: Any) -> People:
         pipeline = Pipeline.objects.get(name="one")
         update_pipeline(actor=owner, pipeline=pipeline, definition={"nodes": [check], "concurrency": step})
         start_pipeline_run(actor=owner, pipeline=pipeline)
+        schedule = make(
+            Schedule, **shared, kind="pipelines.run", subject_id=str(pipeline.pk), acts_as=people.owner,
+            cron="0 6 * * *", timezone="UTC", next_due=day,
+        )  # fmt: skip
+        make(ScheduleFiring, schedule=schedule, due=day)
+        make(Notification, user=people.owner, kind="job", sentence="Same.", url="/", key=name)
     return people
 
 
 def address(path: str, people: People) -> str:
     """The address of an object of `furnished`."""
     from apps.experiments.models import Run
+    from apps.jobs.schedules.models import Schedule
 
     run = Run.objects.filter(project=people.project).order_by("pk")[0]
-    return path.format(**PROJECT, run=run.hex, experiment="one")
+    schedule = Schedule.objects.filter(project=people.project).order_by("pk")[0]
+    known = {**PROJECT, "run": run.hex, "experiment": "one", "schedule": schedule.pk, "username": "viewer"}
+    return path.format_map(defaultdict(lambda: "one", known))
 
 
 def refused(answer: Any, status: int, code: str) -> bool:
@@ -272,23 +290,25 @@ def test_every_list_that_can_be_furnished_is(furnished: People) -> None:
 
 def test_a_change_of_something_that_has_changed_is_refused(furnished: People) -> None:
     client: APIClient = furnished.api("owner")
-    changed = list(operations("patch"))
+    changed = [(path, operation["operationId"]) for path, operation in operations("patch")]
     assert len(changed) > 8
-    for path, _ in changed:
+    for path, name in changed:
+        if name in WITHOUT_ETAG:
+            continue
         url = address(path, furnished)
+        field, *values = OTHER_FIELDS.get(name, ("description", "new", "y"))
         read = client.get(url)
         assert read.headers.get("ETag"), path
-        stale = client.patch(url, {"description": "x"}, format="json", headers={"If-Match": '"older"'})
+        stale = client.patch(url, {field: values[1]}, format="json", headers={"If-Match": '"older"'})
         assert refused(stale, 409, "stale"), (path, stale.content)
-        fits = client.patch(url, {"description": "new"}, format="json", headers={"If-Match": read["ETag"]})
+        fits = client.patch(url, {field: values[0]}, format="json", headers={"If-Match": read["ETag"]})
         assert fits.status_code == 200, (path, fits.content)
-        assert fits.json()["description"] == "new", path
+        assert fits.json()[field] == values[0], path
         assert fits["ETag"] not in ("", read["ETag"]), path
-        again = client.patch(url, {"description": "y"}, format="json", headers={"If-Match": read["ETag"]})
+        again = client.patch(url, {field: values[1]}, format="json", headers={"If-Match": read["ETag"]})
         assert refused(again, 409, "stale"), path
         assert (
-            client.patch(url, {"description": "y"}, format="json", headers={"If-Match": "*"}).status_code
-            == 200
+            client.patch(url, {field: values[1]}, format="json", headers={"If-Match": "*"}).status_code == 200
         )
 
 
@@ -331,9 +351,8 @@ def test_a_body_that_cannot_be_read_is_refused_everywhere(furnished: People, cod
             content = operation.get("requestBody", {}).get("content", {})
             if "application/json" not in content:
                 continue
-            fillers = dict.fromkeys(("job", "report", "alert", "promotion", "token_id", "verb"), "one")
             url = address(path.replace("{alert}", _alert()).replace("{promotion}", _promotion()), furnished)
-            answer = BODIES[code](client, method.upper(), url.format(**fillers))
+            answer = BODIES[code](client, method.upper(), url)
             if not refused(answer, status, code):
                 wrong.append((operation["operationId"], answer.status_code, answer.content[:100]))
     assert wrong == []
