@@ -66,9 +66,11 @@ def _short(text: str) -> str:
     return text if len(text) <= SENTENCE else text[: SENTENCE - 1].rstrip() + "…"
 
 
-def settle(*, key: str) -> None:
-    """What notifications of this key asked for is done: they count as read, and are not sent any more."""
-    Notification.objects.filter(key=key, read_at__isnull=True).update(read_at=now(), mail_due=False)
+def settle(*, key: str, sentence: str, state: str) -> None:
+    """What notifications of this key asked for is done: they say so, count as read, and are not sent any more."""
+    rows = Notification.objects.filter(key=key)
+    rows.update(sentence=_short(sentence), state=state, mail_due=False)
+    rows.filter(read_at__isnull=True).update(read_at=now())
 
 
 def mark(*, actor: Actor, read: bool, ids: Iterable[Any] | None = None, **filters: str) -> int:

@@ -125,9 +125,6 @@ def promotion_moved(event: PromotionMoved) -> None:
             project=promotion.project,
         )
         return
-    actions.settle(key=waits)
-    if asker is None or asker.is_service or promotion.decided_by_id == asker.pk:
-        return
     by = f" by {promotion.decided_by.label}" if promotion.decided_by else ""
     words = {
         PromotionState.APPLIED: f"The promotion of {what} was approved{by}" if by else f"{what} is promoted",
@@ -135,6 +132,9 @@ def promotion_moved(event: PromotionMoved) -> None:
         PromotionState.REJECTED: f"The promotion of {what} was rejected{by}",
         PromotionState.FAILED: f"The promotion of {what} failed",
     }
+    actions.settle(key=waits, sentence=words[PromotionState(promotion.state)], state=promotion.state)
+    if asker is None or asker.is_service or promotion.decided_by_id == asker.pk:
+        return
     actions.tell(
         [asker],
         kind=Kind.PROMOTION_DECIDED,

@@ -156,6 +156,7 @@ def test_a_promotion_waits_for_maintainers_and_its_end_is_told(
         "The promotion of churn/1 to production was approved by maintainer",
     )
     assert queries.unread_count(people.actor("owner")) == 0, "nothing waits for the owner any more"
+    assert told(people, "owner") == [(Kind.PROMOTION_WAITS, sentence)], "and the words say what became of it"
 
 
 def test_refused_and_rejected_promotions_say_why(
