@@ -86,7 +86,11 @@ class StudyForm(RunForm):
     def __init__(self, *args: Any, task: str | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["metric"].choices = metric_choices(task)  # type: ignore[attr-defined]
-        self.fields["experiment"].help_text = "Its trials become runs of this experiment."
+        experiment = self.fields["experiment"]
+        experiment.required, experiment.initial = False, ""
+        experiment.help_text = (
+            "Its trials become runs of this experiment. Left empty: one with the study's name."
+        )
 
     def body(
         self, algorithm: str, search_space: dict[str, Any], parameters: dict[str, Any]

@@ -75,7 +75,6 @@ class NewStudy:
         if entered is None:
             given |= {"target": target, "dataset": self.version.label if self.version else ""}
             given.setdefault("name", self.suggested)
-            given.setdefault("experiment", "Default")
             given.setdefault("metric", PRIMARY.get(self.task or "", "accuracy"))
         elif follow and entered.get("name", "") in ("", entered.get("suggested", "")):
             entered = entered.copy()

@@ -37,7 +37,10 @@ class StudyCreate(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=63)
     description = serializers.CharField(required=False, allow_blank=True)
-    experiment = serializers.CharField(required=False, help_text="Of its runs; made when it does not exist")
+    experiment = serializers.CharField(
+        required=False,
+        help_text="Of its runs; made when it does not exist; by default one with the name of the study",
+    )
     dataset = serializers.CharField(help_text="churn (its latest ready version) or churn@2")
     target = serializers.CharField()
     task = serializers.ChoiceField(choices=["classification", "regression"], required=False)

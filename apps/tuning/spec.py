@@ -94,6 +94,7 @@ def parse_study(data: object, *, actor: Actor, project: Project) -> StudySpec:
             "name.invalid", "'new' is the address of a page; choose another name.", {"field": "name"}
         )
     shared = {key: data[key] for key in OF_THE_RUN if key in data}
+    shared["experiment"] = data.get("experiment") or name  # its trials would bury the runs of another one
     given = data.get("parameters")
     run = parse_spec({**shared, "parameters": given}, actor=actor, project=project)
     task = run.task or likely_task(run.version, run.target)

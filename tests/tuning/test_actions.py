@@ -299,3 +299,8 @@ def test_of_equal_trials_the_earliest_is_the_best_and_minimizing_turns_it_round(
         "c": (0, 0, 0, 0),
     }
     assert Trial.objects.count() == 8
+
+
+def test_trials_have_an_experiment_of_their_own_unless_one_is_named(made_study: Made) -> None:
+    assert made_study().experiment.name == "forest"
+    assert made_study(name="second", experiment="shared").experiment.name == "shared"
