@@ -15,6 +15,7 @@ import pytest
 
 from runtime.testing import Cluster
 from tests.settings import TEST_HOME
+from tests.support.spread import group_of
 
 pytest_plugins = [
     "tests.support.spread",
@@ -52,7 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
     place = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in kept))}
     items[:] = sorted(
-        kept, key=lambda item: (place[item.path], "browser" in getattr(item, "fixturenames", ()))
+        kept,
+        key=lambda item: (
+            group_of(item.nodeid)[0],
+            place[item.path],
+            "browser" in getattr(item, "fixturenames", ()),
+        ),
     )
 
 

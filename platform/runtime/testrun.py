@@ -8,7 +8,8 @@ import sys
 from runtime.bootstrap import ROOT
 
 #: The whole suite uses the processors; named files run in one process, where a debugger and -s work.
-SPREAD = ["--numprocesses", str(max(1, min(4, os.cpu_count() or 1))), "--dist", "loadgroup"]
+SPREAD = ["--numprocesses", str(max(1, min(4, os.cpu_count() or 1)))]
+SPREAD += ["--dist", "loadscope", "--no-loadscope-reorder"]  # groups and their order: tests/support/spread.py
 
 
 def main(arguments: list[str]) -> int:

@@ -37,7 +37,7 @@ def test_every_setting_that_the_code_reads_is_in_the_table() -> None:
 
 
 # Between a parent and its child, not for people.
-INTERNAL = {"ATELIER_MLFLOW_MIGRATE_URL", "ATELIER_GENERATION", "ATELIER_WEB_LISTENER"}
+INTERNAL = {"ATELIER_MLFLOW_MIGRATE_URL", "ATELIER_GENERATION", "ATELIER_WEB_LISTENER", "ATELIER_REPORT_URL"}
 
 
 def test_every_command_has_a_summary() -> None:
