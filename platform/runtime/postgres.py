@@ -183,21 +183,27 @@ def url(socket_dir: Path, user: str, password: str, database: str = DATABASE) ->
 
 
 def is_ready(address: str) -> bool:
-    """Whether the server at `address` accepts a connection and a statement."""
+    """Whether the server at `address` accepts a connection and a statement. Raises PermissionError for a password
+    that it does not know: waiting does not help."""
     import psycopg
 
     try:
         with psycopg.connect(address, connect_timeout=3, autocommit=True) as connection:
             connection.execute("select 1")
-    except psycopg.OperationalError:
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise PermissionError(str(error)) from error
         return False
     return True
 
 
-def wait_until_ready(address: str, process: subprocess.Popen[bytes], *, timeout: float = 60.0) -> None:
-    """Block until the server answers. Raises RuntimeFault when it ends or stays silent."""
+def wait_until_ready(
+    address: str, process: subprocess.Popen[bytes], *, data: Path, timeout: float = 60.0
+) -> None:
+    """Block until the server answers. Raises RuntimeFault when it ends or stays silent, or when its data (the
+    folder `data`) were made with other secrets: root's lie outside HOME and outlive it."""
     deadline = time.monotonic() + timeout
-    while not is_ready(address):
+    while not _answers(address, data):
         if process.poll() is not None:
             raise RuntimeFault("The embedded database ended while starting: see logs/postgres.log.")
         if time.monotonic() > deadline:
@@ -205,6 +211,16 @@ def wait_until_ready(address: str, process: subprocess.Popen[bytes], *, timeout:
                 f"The embedded database did not answer within {timeout:.0f} s: see logs/postgres.log."
             )
         time.sleep(0.03)
+
+
+def _answers(address: str, data: Path) -> bool:
+    try:
+        return is_ready(address)
+    except PermissionError as error:
+        raise RuntimeFault(
+            f"The database in {data} was made with other passwords than this home's secrets/ holds, as when the home "
+            "was deleted and made anew: bring the old secrets/ back, or remove that folder to begin without its data."
+        ) from error
 
 
 def programs(account: ServiceAccount | None) -> Path:

@@ -90,7 +90,7 @@ class Cluster:
         self._spawn(server.command(self.database_dir))
         self._spawn(valkey.command(account, self.broker_dir, passwords["valkey"]))
         admin = self.superuser_url(postgres.SUPERUSER)
-        postgres.wait_until_ready(admin, self._running[0][0])
+        postgres.wait_until_ready(admin, self._running[0][0], data=server.data)
         provision.provision_cluster(admin, database=postgres.DATABASE, passwords=passwords)
         provision.provision_schemas(self.superuser_url())
         valkey.wait_until_ready(valkey.url(self.broker_dir, passwords["valkey"]), self._running[1][0])

@@ -209,7 +209,7 @@ class Studio:
             server.clear_stale_lock()
             process = self.keeper.start(server.command(database_dir))
             admin = postgres.url(database_dir, postgres.SUPERUSER, passwords["superuser"], "postgres")
-            postgres.wait_until_ready(admin, process)
+            postgres.wait_until_ready(admin, process, data=server.data)
             provision.provision_cluster(admin, database=postgres.DATABASE, passwords=passwords)
             provision.provision_schemas(
                 postgres.url(database_dir, postgres.SUPERUSER, passwords["superuser"])

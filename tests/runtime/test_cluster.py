@@ -13,6 +13,7 @@ import redis
 
 from runtime import postgres
 from runtime.config import load
+from runtime.errors import RuntimeFault
 from runtime.testing import Cluster
 
 
@@ -34,6 +35,13 @@ def test_a_wrong_password_is_refused(studio_cluster: Cluster) -> None:
     address = postgres.url(studio_cluster.database_dir, "atelier", "wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(address)
+
+
+def test_data_of_a_home_that_was_deleted_are_named_at_once(studio_cluster: Cluster) -> None:
+    address = postgres.url(studio_cluster.database_dir, postgres.SUPERUSER, "another", "postgres")
+    data = postgres.Postgres(studio_cluster.home, None).data
+    with pytest.raises(RuntimeFault, match=f"The database in {data} was made with other passwords"):
+        postgres.wait_until_ready(address, studio_cluster._running[0][0], data=data)
 
 
 def test_no_rule_trusts_anybody(studio_cluster: Cluster) -> None:
