@@ -202,7 +202,7 @@ def test_missing_columns_are_named_and_further_ones_ignored(tmp_path: Path) -> N
         ("e.parquet", b"no parquet", "events.unreadable"),
         ("e.jsonl", b"{broken", "events.unreadable"),
         ("e.csv.gz", b"no gzip", "events.unreadable"),
-        ("e.csv.gz", gzip.compress(b"timestamp,prediction\n1,2\n")[:-9], "events.unreadable"),
+        ("e.csv.gz", gzip.compress(b"timestamp,prediction\n1,2\n", mtime=0)[:-9], "events.unreadable"),
         ("e.exe", b"MZ", "events.format"),
     ],
 )
