@@ -71,7 +71,9 @@ class Run(ProjectObject):
     studies have a state of their own, `client_state`. `parameters` are the validated ones of the algorithm, filled up by the training;
     `model` and `details` are what the training answered (see sandbox.train). Where the code is a file of
     somebody's own, `code_name` is its name and `code_digest` its SHA-256; `inputs` are then its channels, of
-    which `dataset_version` is the one that it trains on.
+    which `dataset_version` is the one that it trains on. `code_source` says where an archive or a git
+    repository came from, `environment` is the digest of its packages ("" = the studio's own), `rules` holds the
+    rules that watch its metrics and what they found.
     """
 
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
@@ -97,6 +99,9 @@ class Run(ProjectObject):
     folds = models.SmallIntegerField(null=True, blank=True)
     code_name = models.CharField(max_length=100, blank=True, default="")
     code_digest = models.CharField(max_length=64, blank=True, default="")
+    code_source: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    environment = models.CharField(max_length=64, blank=True, default="")
+    rules: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
 
     primary_metric = models.CharField(max_length=80, blank=True, default="")
     model: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.jobs.quotas.models import TeamLimits as TeamLimits
 from apps.jobs.schedules.models import Schedule as Schedule
 from apps.jobs.schedules.models import ScheduleFiring as ScheduleFiring
 from apps.jobs.states import ACTIVE, LIVE, TERMINAL, JobState, Outcome, Where
@@ -161,6 +162,7 @@ class JobAttempt(Identified):
     wall_seconds = models.FloatField(null=True, blank=True)
     log_key = models.CharField(max_length=200, blank=True, default="")
     log_bytes = models.BigIntegerField(default=0)
+    samples = models.JSONField(null=True, blank=True, help_text="Memory and processor time while it ran.")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["number"]
@@ -225,6 +227,8 @@ class Worker(Identified):
     """A long-lived process of the studio and its last sign of life; for workers also what they offer.
 
     kind: worker, scheduler or serving. generation: the run of the keeper that started it, "" without one.
+    resources: what its jobs may use together ({"cpus", "memory_bytes", "gpus"}); about: what it tells of itself
+    ("isolation": {"tier", "reasons"}, …).
     """
 
     name = models.CharField(max_length=120, unique=True)
@@ -235,6 +239,8 @@ class Worker(Identified):
     queues = models.JSONField(default=list)
     slots = models.SmallIntegerField(default=1)
     tier = models.SmallIntegerField(default=0)
+    resources = models.JSONField(default=dict, blank=True)
+    about = models.JSONField(default=dict, blank=True)
     version = models.CharField(max_length=40, blank=True, default="")
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
