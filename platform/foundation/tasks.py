@@ -30,7 +30,10 @@ class SandboxPlan:
     program: "package.module:function"; payload: JSON given to it; inputs: name -> local path the child may
     read; env: extra environment variables; blame: whose fault an unexpected exception is ("platform" ->
     errored, "user" -> failed); limits in bytes and seconds, None = the worker's default; network: whether
-    the program talks to the studio's own API.
+    the program talks to the studio's own API; internet: whether it also reaches other machines (a package
+    index, a git server; only for programs of ours that run nobody's code); interpreter: the Python of another
+    environment, in which the program starts what it was given: `<environment>/bin/python`, so that the child
+    may read and execute what lies below `<environment>`.
     """
 
     program: str
@@ -46,6 +49,8 @@ class SandboxPlan:
     processes: int | None = None
     network: bool = False
     warm: bool = True
+    internet: bool = False
+    interpreter: str = ""
 
 
 def _no_progress(step: float, total: float | None, message: str) -> None:
