@@ -8,10 +8,12 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.jobs.quotas.models import ProjectUse as ProjectUse
 from apps.jobs.quotas.models import TeamLimits as TeamLimits
 from apps.jobs.schedules.models import Schedule as Schedule
 from apps.jobs.schedules.models import ScheduleFiring as ScheduleFiring
 from apps.jobs.states import ACTIVE, LIVE, TERMINAL, JobState, Outcome, Where
+from apps.jobs.workers.models import LogPiece as LogPiece
 from foundation.clock import now
 from foundation.ids import uuid7
 from foundation.models import Identified
@@ -98,9 +100,10 @@ class Job(Identified):
             models.Index(fields=["subject_kind", "subject_id", "-created_at"], name="jobs_by_subject"),
             # All that the search over everything compares: it reads the index and not the wide rows.
             models.Index(fields=["project", "-created_at", "-id"], include=["title"], name="jobs_to_search"),
+            # What placement walks: the projects of a queue, and the first jobs of each.
             models.Index(
-                fields=["queue", "-priority", "queued_at"],
-                name="jobs_waiting",
+                fields=["queue", "project", "-priority", "queued_at"],
+                name="jobs_by_turn",
                 condition=Q(state=JobState.QUEUED),
             ),
             models.Index(

@@ -21,7 +21,8 @@ class Study(NamedProjectObject):
     fixed: parameters that every trial has; search_space: the checked space (space.space_json); objectives:
     [{"metric", "direction": "maximize" or "minimize"}], one. sampler and pruner are the ones at work;
     sampler_reason and pruner_reason say why "auto" chose them and are empty where a person did. timeout: seconds
-    in which new trials may begin; trial_timeout: seconds that one may take. seed decides the proposals, the split
+    in which new trials may begin; trial_timeout: seconds that one may take. placement: where trials may run
+    (jobs.placement.Placement.as_json). seed decides the proposals, the split
     and the training. max_failures: so many failed trials one after the other end the study, counted
     from trial number counted_from (where it was last resumed). ending: what a
     stopping study will be, `reason` why. deadline: when the timeout is over, counted from the first trial.
@@ -48,6 +49,7 @@ class Study(NamedProjectObject):
     trial_timeout = models.IntegerField(null=True, blank=True)
     parallelism = models.SmallIntegerField(default=1)
     seed = models.BigIntegerField()
+    placement: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
     max_failures = models.SmallIntegerField(default=5)
     counted_from = models.IntegerField(default=0)
 

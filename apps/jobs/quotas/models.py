@@ -1,8 +1,11 @@
-"""The limits of a team. A team without a row has none."""
+"""The limits of a team (one without a row has none), and what each project has used lately."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
+from django.db.models.functions import Now
 
 from foundation.models import Stamped
 
@@ -26,3 +29,26 @@ class TeamLimits(Stamped):
 
     def __str__(self) -> str:
         return f"limits of {self.team_id}"
+
+
+class ProjectUse(models.Model):
+    """What the finished attempts of one project have used: one row, changed at the end of each attempt.
+
+    owner: the project's id, or zero for the studio's own work. recent: seconds in which slots were held (times the
+    processors asked for), of which half is forgotten every quotas.use.HALF_LIFE seconds; as it was at `at`.
+    cpu_seconds: processor time of attempts that ended on `day` (UTC).
+    """
+
+    owner = models.UUIDField(primary_key=True)
+    recent = models.FloatField(default=0.0)
+    at = models.DateTimeField(db_default=Now())
+    day = models.DateField()
+    cpu_seconds = models.FloatField(default=0.0)
+
+    class Meta:
+        verbose_name = "use of a project"
+        verbose_name_plural = "use of projects"
+        ordering: ClassVar[list[str]] = ["owner"]
+
+    def __str__(self) -> str:
+        return f"use of {self.owner}"
