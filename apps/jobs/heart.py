@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps.jobs import attempts, nodes, rules
 from apps.jobs.models import Job
+from apps.jobs.samples import Sampler
 from apps.jobs.states import ACTIVE
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Pulse:
     running: bool = False  # by whoever has told the database so
     progress: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
+    samples: Sampler = field(default_factory=Sampler)
 
     @property
     def lost(self) -> bool:
@@ -154,6 +156,8 @@ class Heart:
         pulse.cancel = pulse.cancel or answer.cancel_requested
         if news is not None:
             pulse.told = news
+        if pulse.samples.due():
+            pulse.samples.write(pulse.job_id, pulse.fence)
         return True
 
     def _look(self, pulses: list[Pulse]) -> None:

@@ -135,6 +135,7 @@ class Supervisor:
     def _sandbox(
         self, job: Job, handler: Registered, plan: SandboxPlan, folder: Path, watch: Watch
     ) -> Ending | None:
+        watch.pulse.samples.memory_limit = plan.memory_bytes
         handle = self.executor.start(plan, folder)
         try:
             end = self._follow(handle, watch)
@@ -158,6 +159,7 @@ class Supervisor:
 
     def _follow(self, handle: Handle, watch: Watch) -> Exit:
         pulse, killed = watch.pulse, False
+        began, sample = time.monotonic(), handle.stats()
         while True:
             end = handle.poll(POLL)
             if handle.started and not pulse.started:
@@ -165,9 +167,11 @@ class Supervisor:
                 self.heart.hurry()
             if end is not None:
                 return end
-            sample = handle.stats()
+            sample, before = handle.stats(), sample
             news = dict(handle.progress)
             if sample.processes:
+                if sample is not before:
+                    pulse.samples.add(time.monotonic() - began, sample.cpu_seconds, sample.memory_bytes)
                 news |= {"memory_bytes": sample.memory_bytes, "cpu_seconds": sample.cpu_seconds}
             pulse.progress = news
             if not handle.launched and time.monotonic() - watch.began > rules.LAUNCH:
@@ -224,6 +228,7 @@ class Supervisor:
         while True:
             try:
                 tell_running(pulse)
+                pulse.samples.write(job.pk, job.fence)
                 done = attempts.finish(job_id=job.pk, fence=job.fence, ending=ending)
                 if done is None:
                     logger.warning("job %s fence %s is not ours any more", job.pk, job.fence)
