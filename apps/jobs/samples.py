@@ -42,15 +42,18 @@ class Sampler:
         program that nobody could measure for long, the missing ones repeat the last."""
         self._peak = max(self._peak, memory_bytes)
         began, cpu_before = self._cpu_at
-        passed = seconds - began
-        while len(self.memory) + round(passed / self.interval) > MOST:
+        while self._slots(seconds) > MOST:
             self._halve()
-        if passed < self.interval * 0.9:  # what comes once a second comes a little early now and then
+        missing = self._slots(seconds) - len(self.memory)
+        if missing <= 0 or seconds <= began:
             return
-        whole = max(1, round(passed / self.interval))
-        self.memory += [self._peak] * whole
-        self.cores += [round(max(0.0, cpu_seconds - cpu_before) / passed, 3)] * whole
+        self.memory += [self._peak] * missing
+        self.cores += [round(max(0.0, cpu_seconds - cpu_before) / (seconds - began), 3)] * missing
         self._cpu_at, self._peak = (seconds, cpu_seconds), 0
+
+    def _slots(self, seconds: float) -> int:
+        """So many samples there are at this time; what comes once a second comes a little early now and then."""
+        return int(seconds / self.interval + 0.1)
 
     def _halve(self) -> None:
         pairs = range(0, len(self.memory), 2)
