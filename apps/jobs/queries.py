@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import Project
 from apps.jobs import nodes
+from apps.jobs.holding import is_held
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.states import ACTIVE, LIVE, JobState
 from foundation.clock import now
@@ -79,6 +80,8 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
 
 def why_it_waits(job: Job) -> str:
     """What a queued job waits for, as a sentence."""
+    if is_held(job):
+        return str(job.progress.get("message") or "Waits for something that is being prepared.")
     if job.not_before is not None and job.not_before > now():
         return "Waits for its next try." if job.fence else "Waits for its time."
     if nodes.living().filter(queues__contains=[job.queue]).exists():
