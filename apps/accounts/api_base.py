@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -19,6 +20,8 @@ from apps.accounts.access import (
     get_team_for,
     get_visible_project,
 )
+from apps.accounts.idempotency.answers import answer_once
+from apps.accounts.idempotency.requests import HEADER
 from apps.accounts.models import Project, Team
 from apps.accounts.states import Role
 from foundation.api import check_fields
@@ -27,12 +30,20 @@ from foundation.pagination import KeysetPagination
 
 class _ActorMixin:
     request: Any
+    post: Any
 
     @property
     def actor(self) -> Actor:
         """Who calls."""
         actor: Actor = self.request._request.actor
         return actor
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """A POST with an Idempotency-Key is done once; who calls, and whether they may, is asked every time."""
+        once = request.method == "POST" and HEADER in request.headers
+        if once and hasattr(self, "post") and not getattr(self, "reads_by_post", False):
+            self.post = partial(answer_once, self.post)
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
 
 
 class StudioAPIView(_ActorMixin, APIView):

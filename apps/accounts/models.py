@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
+from apps.accounts.idempotency.models import KeyedAnswer as KeyedAnswer
 from apps.accounts.states import InvitationState, Role, Scope
 from foundation.clock import now
 from foundation.ids import uuid7

@@ -37,6 +37,16 @@ IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag of the last GET; a stale one is a 409"
 )
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description=(
+        "Of your choice, 1 to 255 characters: repeated within 24 hours, the request is done once and answered alike "
+        "(another body is a 422, one that is still being worked on a 409)"
+    ),
+)
+
 
 class StudioSchema(AutoSchema):  # type: ignore[misc]  # untyped
     """Describes the manners that all views share."""
@@ -45,7 +55,9 @@ class StudioSchema(AutoSchema):  # type: ignore[misc]  # untyped
         return KeysetPagination() if hasattr(self.view, "order_fields") else None
 
     def get_override_parameters(self) -> list[Any]:
-        """If-Match on every PATCH."""
+        """If-Match on every PATCH, Idempotency-Key on every POST that changes something."""
+        if self.method == "POST" and not getattr(self.view, "reads_by_post", False):
+            return [IDEMPOTENCY_KEY]
         return [IF_MATCH] if self.method == "PATCH" else []
 
     def get_tags(self) -> list[str]:
