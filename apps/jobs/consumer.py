@@ -61,6 +61,16 @@ class Consumer:
             logger.warning("the consumer of rings has ended; it is started again")
             self.start()
 
+    def listen(self, wanted: bool) -> None:
+        """Take rings, or leave them to other workers. A consumer that is just being started again may miss this: what
+        it then takes is passed on."""
+        consumer = getattr(self._controller, "consumer", None)
+        if consumer is None:
+            return
+        change = consumer.add_task_queue if wanted else consumer.cancel_task_queue
+        for queue in self.queues:
+            consumer.call_soon(change, queue_name(queue))
+
     def stop(self) -> None:
         """Consume no more. Returns at once; running answers go on."""
         self._stopping = True

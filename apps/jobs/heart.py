@@ -63,6 +63,7 @@ class Heart:
     def __init__(self, worker: str, each_beat: Callable[[], None] = lambda: None) -> None:
         self.worker = worker
         self.each_beat = each_beat
+        self.check_in: Callable[[str], object] = nodes.beat
         self._pulses: dict[tuple[uuid.UUID, int], Pulse] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -126,7 +127,7 @@ class Heart:
         self._look([pulse for pulse in pulses if not self._beat_one(pulse)])
         if time.monotonic() - self._node_at >= NODE_SECONDS:
             self._node_at = time.monotonic()
-            nodes.beat(self.worker)
+            self.check_in(self.worker)
 
     def _beat_one(self, pulse: Pulse) -> bool:
         """Whether the row was asked. What goes wrong with one attempt must not stop the others' leases."""

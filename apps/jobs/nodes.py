@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -25,11 +28,15 @@ def register(
     slots: int = 0,
     tier: int = 0,
     version: str = "",
+    resources: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> Worker:
-    """Make the row of this process. Its name is unique: a restarted process is another worker."""
+    """Make the row of this process. Its name is unique: a restarted process is another worker. `name`: that of a
+    row that was removed although its process lives."""
     host = socket.gethostname()[:60]
     return Worker.objects.create(
-        name=f"{host}/{kind}-{os.getpid()}-{secrets.token_hex(2)}",
+        name=name or f"{host}.{kind}-{os.getpid()}-{secrets.token_hex(2)}",
         kind=kind,
         generation=generation[:80],
         host=host,
@@ -38,6 +45,8 @@ def register(
         slots=slots,
         tier=tier,
         version=version,
+        resources=dict(resources or {}),
+        about=dict(about or {}),
         started_at=Now(),
         heartbeat_at=Now(),
     )
@@ -48,9 +57,26 @@ def beat(name: str) -> None:
     Worker.objects.filter(name=name).update(heartbeat_at=Now())
 
 
-def say_draining(name: str) -> None:
-    """No new work is taken."""
-    Worker.objects.filter(name=name).update(draining=True)
+def check_in(name: str, news: Mapping[str, Any]) -> bool | None:
+    """A sign of life with news about the worker. Returns whether somebody asked it to take no new work; None when
+    its row is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_worker SET heartbeat_at = statement_timestamp(), about = about || %s::jsonb "
+            "WHERE name = %s RETURNING draining",
+            [json.dumps(dict(news)), name],
+        )
+        row = cursor.fetchone()
+    return None if row is None else bool(row[0])
+
+
+def say_ending(name: str) -> None:
+    """It was told to end: no new work is taken, and nobody can change that."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_worker SET draining = true, about = about || '{\"ending\": true}' WHERE name = %s",
+            [name],
+        )
 
 
 def say_stopped(name: str) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from adapters.executors.local import clear_folder
 from adapters.executors.protocol import LOG_NAME
+from apps.accounts.idempotency import answers
 from apps.jobs import logs, nodes, rules
 from apps.jobs.chores import chore
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.reaper import reap, sweep
 from apps.jobs.schedules import firing
 from apps.jobs.states import ACTIVE
+from apps.jobs.workers import pieces
 from foundation.clock import now
 from foundation.partitions import ensure_months
 
@@ -38,10 +40,18 @@ def make_partitions() -> None:
 
 @chore("jobs.housekeeping", every=600)
 def tidy() -> None:
-    """Rows of processes and firings that ended long ago, folders of attempts that a killed worker left behind."""
+    """Rows of processes and firings that ended long ago, answers whose Idempotency-Key is a day old, folders of
+    attempts that a killed worker left behind."""
     nodes.forget_old()
+    answers.forget_old()
     firing.forget_old()
     clear_attempts()
+
+
+@chore("jobs.pieces", every=15.0)
+def settle_logs() -> None:
+    """Logs of attempts whose machine has gone."""
+    pieces.settle()
 
 
 @chore("jobs.schedules", every=1.0)

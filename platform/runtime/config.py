@@ -62,6 +62,12 @@ class Config:
     secret_key: str = field(repr=False)
     smtp_url: str = field(default="", repr=False)
     email_from: str = ""
+    # Of a worker: the queues it serves and what its jobs may use together (None = what the machine has).
+    queues: tuple[str, ...] = (check.DEFAULT_QUEUE,)
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    gpus: int | None = None
+    internal_url: str = ""
 
     def django_database(self) -> dict[str, Any]:
         """DATABASES["default"] for Django: the schema `atelier` is the search path."""
@@ -126,6 +132,7 @@ def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Conf
         env.get("ATELIER_SMTP_URL") or str(services.get("smtp_url", "")),
         env.get("ATELIER_EMAIL_FROM") or str(services.get("email_from", "")),
     )
+    cpus, memory_bytes, gpus = check.capacity(env)
     # Without a keeper, sockets lie where the processes of several containers can meet.
     sockets = Path(known.get("socket_dir") or home.run / "sockets")
     return Config(
@@ -156,7 +163,22 @@ def load(environ: Mapping[str, str] | None = None, *, join: bool = True) -> Conf
         secret_key=_secret_key(env, home),
         smtp_url=smtp_url,
         email_from=email_from,
+        queues=check.queues(env.get("ATELIER_QUEUES") or check.DEFAULT_QUEUE),
+        cpus=cpus,
+        memory_bytes=memory_bytes,
+        gpus=gpus,
+        internal_url=_internal_url(env, host, port, known=bool(known)),
     )
+
+
+def _internal_url(env: Mapping[str, str], host: str, port: int, *, known: bool) -> str:
+    """Where jobs of this machine reach web: as told, else on this machine itself when the studio runs here, else
+    (a worker elsewhere) as people do."""
+    if named := env.get("ATELIER_INTERNAL_URL"):
+        return check.internal_url(named).rstrip("/")
+    if not known and (public := env.get("ATELIER_PUBLIC_URL")):
+        return check.public_url(public)
+    return f"http://{_in_url(host)}:{port}"
 
 
 def _databases(env: Mapping[str, str], services: Mapping[str, Any]) -> tuple[str, str, str]:

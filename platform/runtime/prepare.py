@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     try:
         _step("Django's tables", _migrate_django)
         _step("the account admin", lambda: _make_admin(home))
+        if os.environ.get("ATELIER_SECRET_KEY") or read_text(home.secret_key):
+            _step("the object store", lambda: _mark_storage(config))
     finally:
         mlflow.join()
     if failures:
@@ -70,13 +72,14 @@ def check_layout(home: Home) -> None:
 
 
 def fingerprint(config: Config) -> str:
-    """Digest of the lock, every migration and which database is meant (without its password)."""
+    """Digest of the lock, every migration, which database is meant (without its password) and which store."""
     total = hashlib.sha256()
     total.update((ROOT / "requirements.txt").read_bytes())
     for path in sorted([*ROOT.glob("apps/*/migrations/*.py"), *ROOT.glob("platform/*/migrations/*.py")]):
         total.update(str(path.relative_to(ROOT)).encode())
         total.update(path.read_bytes())
     total.update(b"embedded" if config.embedded_database else config.database_url.rpartition("@")[2].encode())
+    total.update(config.storage_url.encode())
     return total.hexdigest()
 
 
@@ -145,6 +148,17 @@ def _migrate_django() -> None:
 
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
+
+
+def _mark_storage(config: Config) -> None:
+    """By this mark, workers on other machines see that they were given the right store."""
+    from foundation.errors import AtelierError
+
+    try:
+        store = importlib.import_module("adapters.storage").open_store(config.storage_url, home=config.home)
+        importlib.import_module("adapters.storage.mark").leave_mark(store, config.secret_key)
+    except AtelierError as error:
+        raise RuntimeFault(error.message) from error
 
 
 def _make_admin(home: Home) -> None:

@@ -80,7 +80,19 @@ def _configured(service: Service, arguments: list[str]) -> Config:
         parser.add_argument("--host", help="address to listen on (ATELIER_HOST)")
         parser.add_argument("--port", help="port to listen on (ATELIER_PORT)")
     if service.name == "worker":
-        parser.add_argument("--workers", metavar="SLOTS", help="how many jobs at once (ATELIER_WORKERS)")
+        parser.add_argument(
+            "--slots",
+            "--workers",
+            dest="workers",
+            metavar="N",
+            help="how many jobs at once (ATELIER_WORKERS)",
+        )
+        parser.add_argument("--queues", help="queues it serves, as cpu,gpu (ATELIER_QUEUES)")
+        parser.add_argument("--cpus", metavar="N", help="processors its jobs may use together (ATELIER_CPUS)")
+        parser.add_argument(
+            "--memory-gb", metavar="N", help="memory its jobs may use together (ATELIER_MEMORY_GB)"
+        )
+        parser.add_argument("--gpus", metavar="N", help="graphics processors it offers (ATELIER_GPUS)")
     for name, value in vars(parser.parse_args(arguments)).items():
         if value is not None:
             os.environ[f"ATELIER_{name.upper()}"] = value

@@ -29,6 +29,9 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_WORKERS": "slots of the worker, as --workers (default 2)",
     "ATELIER_DATABASE_POOL": "most connections of one process to the database (default 10)",
     "ATELIER_QUEUES": "queues that this worker serves, separated by commas (default cpu)",
+    "ATELIER_CPUS": "processors that this worker's jobs may use together (default: those of the machine)",
+    "ATELIER_MEMORY_GB": "memory that this worker's jobs may use together (default: 80 % of the machine's)",
+    "ATELIER_GPUS": "graphics processors that this worker offers (default: those of NVIDIA it finds)",
     "ATELIER_LEASE_SECONDS": "a worker silent for so long has lost its jobs (default 45)",
     "ATELIER_GRACE_SECONDS": "from SIGTERM to SIGKILL of a job's child (default 10)",
     "ATELIER_DRAIN_SECONDS": "how long a stopping worker lets its jobs finish (default 4)",
@@ -53,6 +56,9 @@ SECONDS = {  # from, to; apps.jobs.rules reads them
 }
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+DEFAULT_QUEUE = "cpu"
+
+_QUEUE = re.compile(r"[a-z0-9-]{1,40}")
 _HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\*|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -229,9 +235,41 @@ def check_tuning(env: Mapping[str, str]) -> None:
         raise refuse("ATELIER_DEBUG", "is neither 0 nor 1.")
     if text := given.get("ATELIER_INTERNAL_URL"):
         internal_url(text)
-    queues = [name.strip() for name in given.get("ATELIER_QUEUES", "cpu").split(",") if name.strip()]
-    if not queues or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name) for name in queues):
-        raise refuse("ATELIER_QUEUES", "must hold names of queues, separated by commas, as cpu,gpu.")
+    queues(given.get("ATELIER_QUEUES", DEFAULT_QUEUE))
+    capacity(given)
+
+
+def queues(text: str) -> tuple[str, ...]:
+    """The queues that a worker serves, each named once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names or not all(_QUEUE.fullmatch(name) for name in names):
+        raise refuse(
+            "ATELIER_QUEUES",
+            "must hold names of queues, separated by commas, as cpu,gpu: small letters, digits and dashes.",
+        )
+    return names
+
+
+def capacity(env: Mapping[str, str]) -> tuple[float | None, int | None, int | None]:
+    """What a worker's jobs may use together: processors, bytes of memory, graphics processors; None = unsaid."""
+    cpus = _amount("ATELIER_CPUS", env, 0.1, 4096)
+    memory = _amount("ATELIER_MEMORY_GB", env, 0.1, 1_000_000)
+    text = env.get("ATELIER_GPUS", "")
+    gpus = whole_number("ATELIER_GPUS", text, 0, 64) if text else None
+    return cpus, None if memory is None else int(memory * 10**9), gpus
+
+
+def _amount(name: str, env: Mapping[str, str], low: float, high: float) -> float | None:
+    text = env.get(name, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:  # not a number is not within either
+        raise refuse(name, f"is {text!r}, but must be a number from {low:g} to {high:,.0f}.")
+    return value
 
 
 def with_schema(url: str, schema: str) -> str:
