@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +90,7 @@ def client_environment(job: Job, experiment_id: str) -> dict[str, str]:
     from apps.jobs.tokens import issue
     from runtime.config import load
 
-    config = load()
-    base = os.environ.get("ATELIER_INTERNAL_URL") or f"http://{_reachable(config.host)}:{config.port}"
+    base = load().internal_url
     project = job.project
     assert project is not None
     return {
@@ -105,9 +103,3 @@ def client_environment(job: Job, experiment_id: str) -> dict[str, str]:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "8",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }
-
-
-def _reachable(host: str) -> str:
-    """An address this machine can call when the studio listens on all of them."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (read, not bound)
-    return everywhere.get(host, f"[{host}]" if ":" in host else host)
