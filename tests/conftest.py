@@ -29,11 +29,13 @@ DATABASE_FIXTURES = {"db", "transactional_db", "studio_cluster", "mlflow_schema"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--scale` and `--faults long` add the tests that take long."""
+    """`--scale` and `--faults long` add the tests that take long; `--seed` replays a run of the fault suite."""
     parser.addoption("--scale", action="store_true", help="also run the tests marked scale")
     parser.addoption(
         "--faults", choices=("short", "long"), default="short", help="how long the fault suite is"
     )
+    parser.addoption("--seed", type=int, default=None, help="of what the fault suite draws at random")
+    parser.addoption("--minutes", type=float, default=10.0, help="how long the fault suite's nemesis rages")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

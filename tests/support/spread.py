@@ -1,5 +1,6 @@
 """How the suite is spread over processes (pytest-xdist): a file stays together, and all files that share the one
-running studio stay together. Each process has a throw-away home and servers of its own.
+running studio stay together, as do those that break the fault suite's own. Each process has a throw-away home and
+servers of its own.
 
 The groups are read from the files' text, since the process that hands out the work sees names of tests only.
 """
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STUDIO = "studio"
+STUDIO, ARENA = "studio", "faults"
 #: fixtures of a session that are dear to make: one process makes them
 _SHARES = re.compile(r"\b(studio: Studio|toured: |bentos)\b")
+_BREAKS = re.compile(r"\barena: Arena\b")
 _LONG = re.compile(r"mark\.(engine|fault)\b")
 
 
@@ -28,6 +30,8 @@ def group_of(nodeid: str) -> tuple[int, str]:
     text = (ROOT / path).read_text(encoding="utf-8")
     if _SHARES.search(text):
         return 0, STUDIO
+    if _BREAKS.search(text):
+        return 1, ARENA
     return (1 if _LONG.search(text) else 2), path
 
 
