@@ -180,7 +180,8 @@ class Run(ProjectObject):
 
 
 class RunInput(models.Model):
-    """A channel of a script's run: the dataset version that lies in the folder of that name."""
+    """A channel of a script's run: the dataset version that lies in the folder of that name. header: whether a CSV
+    file begins with a line of names."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inputs")
     channel = models.CharField(max_length=40)
@@ -188,6 +189,7 @@ class RunInput(models.Model):
         "datasets.DatasetVersion", on_delete=models.PROTECT, related_name="run_inputs"
     )
     format = models.CharField(max_length=8, choices=InputFormat, default=InputFormat.PARQUET)
+    header = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["pk"]
