@@ -124,6 +124,16 @@ def usage_of(team: Team, projects: Sequence[Project], *, max_age: datetime.timed
     return Usage(gauges, rows, totals, sum(line.kept for line in rows), row.at)
 
 
+def kept_by(team: Team) -> int:
+    """The bytes that all projects of a team keep. Measured anew as soon as that is cheap: somebody is about to be
+    refused or let in by it."""
+    row = TeamUsage.objects.filter(team=team).first()
+    if row is None or now() - row.at > min(MAX_AGE, datetime.timedelta(seconds=max(2.0, 20 * row.seconds))):
+        row = _measure(team, row)
+    kept = {gauge.key for gauge in _GAUGES.values() if gauge.unit == BYTES}
+    return int(sum(value for uses in row.data.values() for key, value in uses.items() if key in kept))
+
+
 def _measure(team: Team, last: TeamUsage | None) -> TeamUsage:
     """Measure all projects of the team, those in the trash too: their bytes are still there."""
     with transaction.atomic():

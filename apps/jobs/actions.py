@@ -16,7 +16,9 @@ from apps.jobs.attempts import close_waiting
 from apps.jobs.handlers import handler_for
 from apps.jobs.history import record_event
 from apps.jobs.models import Job, Outbox
-from apps.jobs.states import TRANSITIONS, JobState
+from apps.jobs.placement import Placement
+from apps.jobs.quotas import checks
+from apps.jobs.states import TRANSITIONS, JobState, Where
 from foundation.errors import Conflict
 from foundation.ids import uuid7
 
@@ -40,6 +42,7 @@ def submit(
     spec: dict[str, Any],
     title: str,
     subject: tuple[str, str] | None = None,
+    placement: Placement | None = None,
     queue: str = "cpu",
     priority: int = 0,
     timeout: int | None = None,
@@ -51,11 +54,16 @@ def submit(
     """Accept work: the job, its first event and its outbox row, in the caller's transaction.
 
     subject: (kind, id) of the object the job is about. timeout: seconds that an attempt may run.
+    placement: queue, needs and priority as somebody asked for them; `queue` and `priority` where nobody can ask.
     user_retries: how often a *failed* attempt is repeated (lost attempts have their own budget).
-    Raises LookupError for a kind that no app handles.
+    Raises LookupError for a kind that no app handles, and what quotas.checks.check_start raises when the team
+    has used up what it may.
     """
     handler = handler_for(kind)
+    where = placement or Placement(queue=queue, priority=priority)
     with transaction.atomic():
+        sandboxed = handler.where == Where.SANDBOX
+        minimum_tier = checks.check_start(project) if project is not None and sandboxed else 0
         job = Job.objects.create(
             id=job_id or uuid7(),
             kind=kind,
@@ -67,15 +75,17 @@ def submit(
             subject_kind=subject[0] if subject else "",
             subject_id=str(subject[1]) if subject else "",
             spec=spec,
-            queue=queue,
-            priority=priority,
+            queue=where.queue,
+            priority=where.priority,
+            resources=where.needs.stored(),
+            minimum_tier=minimum_tier,
             timeout_seconds=timeout,
             user_retries_left=user_retries,
             not_before=not_before,
         )
         job.refresh_from_db(fields=["queued_at"])  # the database's clock, not ours
         record_event(job, JobState.QUEUED, actor=created_by.username if created_by else "Atelier")
-        Outbox.objects.create(job=job, queue=queue, **({"due_at": not_before} if not_before else {}))
+        Outbox.objects.create(job=job, queue=where.queue, **({"due_at": not_before} if not_before else {}))
         nudge()
     return job
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from apps.accounts.tokens import end_job_tokens
 from apps.jobs.handlers import handler_for
 from apps.jobs.history import record_event, tell
 from apps.jobs.models import Job, JobAttempt, Outbox
+from apps.jobs.quotas.use import cpu_so_far, spend
 from apps.jobs.states import ACTIVE, TRANSITIONS, JobState, Outcome
 from foundation.errors import AtelierError, Unavailable
 
@@ -69,10 +71,22 @@ class Beat:
     cancel_requested: bool
 
 
-def claim(*, job_id: uuid.UUID | str, worker: str, tier: int, lease_seconds: float) -> Job | None:
+def claim(
+    *,
+    job_id: uuid.UUID | str,
+    worker: str,
+    tier: int,
+    lease_seconds: float,
+    admitted: Callable[[], bool] = lambda: True,
+) -> Job | None:
     """Take a waiting job: one compare-and-set that raises the fence. None: somebody else has it, it is
-    not due yet, or it is over; the message is simply dropped."""
+    not due yet, or it is over; the message is simply dropped.
+
+    admitted: asked first, in the same transaction: whether the job's team may hold one more.
+    """
     with transaction.atomic():
+        if not admitted():
+            return None
         due = Job.objects.filter(pk=job_id, minimum_tier__lte=tier)
         due = due.filter(Q(not_before__isnull=True) | Q(not_before__lte=Now()))
         taken = TRANSITIONS.move(
@@ -174,6 +188,7 @@ def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = 
             ending = replace(
                 ending, outcome=Outcome.CANCELLED, reason=job.reason, error_code="job.cancelled", detail={}
             )
+        cpu = cpu_so_far(job, ending.cpu_seconds)
         _close_attempt(job, ending)
         end_job_tokens(job_id=job.pk, fence=fence)
         again = _retry(job, ending)
@@ -181,6 +196,7 @@ def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = 
             _requeue(job, ending, again)
         else:
             _end(job, _final(job, ending))
+        spend(job, cpu)
         return job
 
 

@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import Project
 from apps.jobs import nodes
-from apps.jobs.holding import is_held
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.states import ACTIVE, LIVE, JobState
 from foundation.clock import now
@@ -76,18 +75,6 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
         attempts=list(job.attempts.all()) if history else [],
         events=list(JobEvent.objects.filter(job_id=job.pk)) if history else [],
     )
-
-
-def why_it_waits(job: Job) -> str:
-    """What a queued job waits for, as a sentence."""
-    if is_held(job):
-        return str(job.progress.get("message") or "Waits for something that is being prepared.")
-    if job.not_before is not None and job.not_before > now():
-        return "Waits for its next try." if job.fence else "Waits for its time."
-    if nodes.living().filter(queues__contains=[job.queue]).exists():
-        return "Waits for a free slot."
-    served = "no worker is running" if job.queue == "cpu" else f"no worker serves the queue {job.queue}"
-    return f"Waits, because {served}. It begins by itself when there is one."
 
 
 def jobs_of(project: Project, *, states: Iterable[str] = (), kind: str = "", q: str = "") -> QuerySet[Job]:

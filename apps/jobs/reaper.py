@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 from pathlib import Path
 
-from django.db.models import Q
-from django.db.models.functions import Now
-
 from adapters.executors.local import clear_folder
 from adapters.executors.protocol import LOG_NAME
-from apps.jobs import logs, nodes, rules
+from apps.jobs import logs, rules
 from apps.jobs.actions import nudge
 from apps.jobs.attempts import EXPIRED, WORKER_LOST, Ending, finish
 from apps.jobs.models import Job, Outbox, Worker
-from apps.jobs.states import ACTIVE, JobState, Outcome
+from apps.jobs.states import ACTIVE, Outcome
+from apps.jobs.turns import overlooked
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -74,22 +71,10 @@ def sweep(*, overdue: float = rules.OVERDUE) -> int:
     """Put a new doorbell into the outbox for work that has waited `overdue` seconds although a slot is
     free: its message was lost. Returns how many. One ring is enough to wake a slot: a worker goes on with
     whatever else waits."""
-    workers = list(nodes.living().values_list("slots", "queues", "tier"))
-    free = sum(slots for slots, _, _ in workers) - Job.objects.filter(state__in=ACTIVE).count()
-    if free <= 0:
-        return 0
-    waiting = Job.objects.filter(
-        Q(not_before__isnull=True) | Q(not_before__lte=Now() - datetime.timedelta(seconds=overdue)),
-        state=JobState.QUEUED,
-        queued_at__lte=Now() - datetime.timedelta(seconds=overdue),
-        # Nobody would hear a ring on another queue: it would only pile up in the broker.
-        queue__in={queue for _, queues, _ in workers for queue in queues},
-        minimum_tier__lte=max(tier for _, _, tier in workers),
-    ).exclude(pk__in=Outbox.objects.values("job_id"))
-    rows = [
-        Outbox(job_id=pk, queue=queue)
-        for pk, queue in waiting.order_by("-priority", "queued_at").values_list("pk", "queue")[:free]
-    ]
+    # Only what a living worker could take right now: for others nobody would hear the ring.
+    found = overlooked(overdue)
+    rung = set(Outbox.objects.filter(job_id__in=[pk for pk, _ in found]).values_list("job_id", flat=True))
+    rows = [Outbox(job_id=pk, queue=queue) for pk, queue in found if pk not in rung]
     if rows:
         Outbox.objects.bulk_create(rows)
         nudge()

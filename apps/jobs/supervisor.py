@@ -29,6 +29,7 @@ from adapters.executors.protocol import (
 )
 from apps.jobs import attempts, logs, rules
 from apps.jobs.attempts import Ending
+from apps.jobs.capacity import NOTHING, Grant
 from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
 from apps.jobs.models import Job
@@ -68,19 +69,32 @@ class Supervisor:
                 job_id=job_id, fence=fence, ending=Ending(Outcome.LOST, DRAINED, "job.drained", charged=False)
             )
 
-    def run(self, job_id: uuid.UUID | str) -> bool:
-        """Claim and run one job to its end. False when it was not ours to run."""
+    def run(
+        self,
+        job_id: uuid.UUID | str,
+        *,
+        grant: Grant | None = None,
+        admitted: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Claim and run one job to its end. False when it was not ours to run.
+
+        grant: what it may use of this machine; admitted: see attempts.claim.
+        """
         if self.draining.is_set():
             return False
         job = attempts.claim(
-            job_id=job_id, worker=self.worker, tier=self.executor.tier, lease_seconds=rules.LEASE
+            job_id=job_id,
+            worker=self.worker,
+            tier=self.executor.tier,
+            lease_seconds=rules.LEASE,
+            admitted=admitted,
         )
         if job is None:
             return False
         folder = self.attempts_dir / str(job.pk) / str(job.fence)
         with self.heart.watch(job) as pulse:
             try:
-                ending = self._attempt(job, folder, pulse)
+                ending = self._attempt(job, folder, pulse, grant or NOTHING)
             except Exception as error:
                 logger.exception("the supervisor of job %s failed", job.pk)
                 ending = surprised(error)
@@ -109,7 +123,7 @@ class Supervisor:
                     return
                 time.sleep(0.5)
 
-    def _attempt(self, job: Job, folder: Path, pulse: Pulse) -> Ending | None:
+    def _attempt(self, job: Job, folder: Path, pulse: Pulse, grant: Grant) -> Ending | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             handler = handler_for(job.kind)
@@ -119,16 +133,18 @@ class Supervisor:
         try:
             if handler.where == Where.PLATFORM:
                 return self._platform(job, handler, folder, pulse, watch)
-            plan = self._limited(handler.prepare(job), job)
+            plan = self._limited(handler.prepare(job), grant)
             connection.close()  # back to the pool: the child may run for hours
             return self._sandbox(job, handler, plan, folder, watch)
         except AtelierError as error:
             return refused(error)
 
-    def _limited(self, plan: SandboxPlan, job: Job) -> SandboxPlan:
+    def _limited(self, plan: SandboxPlan, grant: Grant) -> SandboxPlan:
         return replace(
             plan,
-            memory_bytes=plan.memory_bytes or self.memory_bytes,
+            env={**grant.environment(), **plan.env},
+            # Who asked for memory has it to himself, and no more than that.
+            memory_bytes=grant.needs.memory_bytes or plan.memory_bytes or self.memory_bytes,
             stdout_bytes=plan.stdout_bytes or rules.LOG_BYTES,
         )
 

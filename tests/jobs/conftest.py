@@ -43,7 +43,7 @@ def submit(ledger: dict[str, list[Any]]) -> Callable[..., Job]:
 
     def make(kind: str = "test.sandbox", *, spec: dict[str, Any] | None = None, **options: Any) -> Job:
         known = {"project", "created_by", "title", "subject", "queue", "priority", "timeout", "user_retries"}
-        known |= {"not_before", "parent", "job_id"}
+        known |= {"not_before", "parent", "job_id", "placement"}
         chosen = {key: options.pop(key) for key in list(options) if key in known}
         return actions.submit(
             kind=kind,
