@@ -23,6 +23,7 @@ DOMAIN_APPS = [
     "accounts",
     "jobs",
     "lineage",
+    "environments",
     "datasets",
     "experiments",
     "tuning",

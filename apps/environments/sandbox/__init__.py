@@ -1,0 +1,1 @@
+"""Programs of environments for the isolated child: no Django, no database."""
