@@ -172,6 +172,9 @@ class JobAttempt(Identified):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["job", "number"], name="jobs_attempt_once"),
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["worker", "-started_at"], name="jobs_attempt_by_worker"),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.job_id} ({self.outcome or 'open'})"

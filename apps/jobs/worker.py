@@ -8,59 +8,74 @@ whatever waits next, so a message is needed only to wake an idle one.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Q
-from django.db.models.functions import Now
 
 from adapters.executors.confine import hide_process
 from adapters.executors.local import LocalExecutor
 from apps.jobs import nodes, rules
 from apps.jobs.actions import ring_later
+from apps.jobs.capacity import Capacity
 from apps.jobs.consumer import Consumer
 from apps.jobs.doorbell import make_celery
 from apps.jobs.heart import Heart
 from apps.jobs.models import Job
+from apps.jobs.placement import Placement, fits
 from apps.jobs.reaper import reap_predecessors
 from apps.jobs.states import JobState
 from apps.jobs.supervisor import Supervisor
+from apps.jobs.turns import Candidate, next_for
+from apps.jobs.waiting import no_worker_for
+from apps.jobs.workers.courier import Courier
+from apps.jobs.workers.membership import Membership, check_services, facts_of
 
 if TYPE_CHECKING:
     from runtime.config import Config
 
 logger = logging.getLogger(__name__)
-LOOK_AHEAD = 10
+MISSES = 20
 # How long a ring waits for a slot that is just about to be free.
 HOLD_SECONDS = 0.5
 
 
 class Slots:
-    """Answers rings with at most `count` jobs at once."""
+    """Answers rings with at most `count` jobs at once, and with no more than `resources` (as Worker.resources has
+    them) for the jobs that ask for some."""
 
-    def __init__(self, supervisor: Supervisor, queues: list[str], count: int) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        queues: list[str],
+        count: int,
+        resources: Mapping[str, Any] | None = None,
+    ) -> None:
         self.supervisor = supervisor
         self.queues = queues
         self._free = threading.Semaphore(count)
         self.count = count
+        self.capacity = Capacity(resources)
+        self.paused = threading.Event()
 
     def answer(self, job_id: str | None) -> None:
-        """A doorbell: run that job, then whatever waits. Never raises: the row stays, somebody tries again."""
-        if not self._free.acquire(timeout=HOLD_SECONDS):
+        """A doorbell: run what waits, whose turn it is. Never raises: the row stays, somebody tries again."""
+        if self.paused.is_set() or not self._free.acquire(timeout=HOLD_SECONDS):
             self._pass_on(job_id)
             return
         try:
-            if job_id is not None:
-                self.supervisor.run(job_id)
-            self.work_off()
+            # Of a job that somebody has taken meanwhile the ring is stale, and there are thousands of these after
+            # a long queue has been worked off.
+            if job_id is None or Job.objects.filter(pk=job_id, state=JobState.QUEUED).exists():
+                self.work_off()
+                if job_id is not None:
+                    self._pass_on_too_large(job_id)
         except Exception:
             logger.exception("a slot failed at job %s", job_id)
         finally:
@@ -68,48 +83,71 @@ class Slots:
             self._free.release()
 
     def _pass_on(self, job_id: str | None) -> None:
-        """No slot is free. Ours look for more work when they finish, so the ring may be dropped; but where
-        there are other workers, one of them may be idle and has to hear it."""
+        """No slot is free, or none may begin. Ours look for more work when they finish, so the ring may be
+        dropped; but where there are other workers, one of them may be idle and has to hear it."""
         try:
-            if job_id is not None and nodes.living_workers() > 1:
+            if job_id is not None and nodes.living_workers() > (0 if self.paused.is_set() else 1):
                 ring_later(job_id, seconds=HOLD_SECONDS)
         except Exception as error:
             logger.warning("a ring could not be passed on: %s: %s", type(error).__name__, error)
         finally:
             connection.close()
 
+    def _pass_on_too_large(self, job_id: str) -> None:
+        """A job that still waits and that this worker will never take, but another of its queue will."""
+        job = Job.objects.filter(pk=job_id, state=JobState.QUEUED).first()
+        if job is None or self._suits(job):
+            return
+        others = nodes.living().filter(queues__contains=[job.queue]).exclude(name=self.supervisor.worker)
+        if not no_worker_for(job, list(others)):
+            ring_later(job_id, seconds=HOLD_SECONDS)
+
+    def _suits(self, job: Job) -> bool:
+        return job.minimum_tier <= self.supervisor.executor.tier and fits(
+            Placement.of(job).needs, self.capacity.total
+        )
+
     def help_yourself(self) -> None:
         """Look for work without a ring."""
         self.answer(None)
 
     def work_off(self) -> int:
-        """Run what waits on our queues, most urgent first, until nothing does. Returns how many jobs."""
-        done = 0
-        while not self.supervisor.draining.is_set():
+        """Run what waits on our queues, whoever's turn it is, until nothing does. Returns how many jobs."""
+        done = misses = 0
+        while not (self.supervisor.draining.is_set() or self.paused.is_set()) and misses < MISSES:
             waiting = self.waiting()
             connection.close()
-            if not any(self.supervisor.run(job_id) for job_id in waiting):
+            if not waiting:
                 break
-            done += 1
+            if any(self._run(candidate) for candidate in waiting):
+                done, misses = done + 1, 0
+            else:
+                misses += 1  # others were quicker with all of them: there may be more behind
         return done
 
-    def waiting(self, *, overdue: float = 0.0) -> list[Any]:
-        """The next waiting jobs of our queues; with `overdue`, only such as wait longer than that."""
-        jobs = Job.objects.filter(
-            Q(not_before__isnull=True) | Q(not_before__lte=Now()),
-            state=JobState.QUEUED,
-            queue__in=self.queues,
-            minimum_tier__lte=self.supervisor.executor.tier,
+    def _run(self, candidate: Candidate) -> bool:
+        grant = self.capacity.take(candidate.needs)
+        if grant is None:
+            return False
+        try:
+            return self.supervisor.run(candidate.job_id, grant=grant, admitted=candidate.admitted)
+        finally:
+            self.capacity.give(grant)
+
+    def waiting(self, *, overdue: float = 0.0) -> list[Candidate]:
+        """The next waiting jobs that we may take; with `overdue`, only such as wait longer than that."""
+        return next_for(
+            queues=self.queues,
+            tier=self.supervisor.executor.tier,
+            capacity=self.capacity,
+            worker=self.supervisor.worker,
+            overdue=overdue,
         )
-        if overdue:
-            jobs = jobs.filter(queued_at__lte=Now() - datetime.timedelta(seconds=overdue))
-        found = jobs.order_by("-priority", "queued_at").values_list("pk", flat=True)[:LOOK_AHEAD]
-        return list(found)
 
     def rescue(self) -> None:
         """Work that waits although a slot is free here: Celery has gone silent (or the broker is away), so
         the slot helps itself. Called by a watchman now and then."""
-        if self._free.acquire(blocking=False):
+        if not self.paused.is_set() and self._free.acquire(blocking=False):
             self._free.release()
             overdue = self.waiting(overdue=rules.OVERDUE)
             if overdue:
@@ -146,18 +184,11 @@ class Watchman:
                     connection.close()
 
 
-def memory_for_a_job() -> int:
-    """What a child may use when its plan does not say, in bytes."""
-    import psutil
-
-    return int(psutil.virtual_memory().total * rules.MEMORY_SHARE)
-
-
-def register_patiently(stop: threading.Event, attempts_dir: Path, **about: Any) -> str:
+def register_patiently(stop: threading.Event, attempts_dir: Path, **facts: Any) -> str:
     """Make this worker's row, waiting for a database that is not there yet. "" when told to stop before."""
     while not stop.is_set():
         try:
-            row = nodes.register(kind="worker", **about)
+            row = nodes.register(kind="worker", **facts)
             reap_predecessors(host=row.host, attempts_dir=attempts_dir)
             return row.name
         except Exception as error:
@@ -173,7 +204,7 @@ def main(config: Config) -> None:
     """Be a worker with `config.slots` slots until SIGTERM or SIGINT, then drain: nothing new is taken, what
     runs has rules.DRAIN seconds, and what is still unfinished goes back to the queue without being charged."""
     hide_process()
-    queues = [name.strip() for name in os.environ.get("ATELIER_QUEUES", "cpu").split(",") if name.strip()]
+    check_services(config)
     executor = LocalExecutor(scratch=Path(config.run_dir))
     warming = threading.Timer(rules.WARM_UP, executor.warm_up)
     warming.daemon = True
@@ -181,31 +212,38 @@ def main(config: Config) -> None:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    name = register_patiently(
-        told,
-        Path(config.attempts_dir),
-        generation=config.generation,
-        queues=queues,
-        slots=config.slots,
-        tier=executor.tier,
-    )
+    facts = facts_of(config, tier=executor.tier)
+    name = register_patiently(told, Path(config.attempts_dir), **facts)
     if name:
-        _serve(config, name, queues, executor, told)
+        _serve(config, name, facts, executor, told)
     warming.cancel()
     executor.close()
 
 
 def _serve(
-    config: Config, name: str, queues: list[str], executor: LocalExecutor, told: threading.Event
+    config: Config, name: str, facts: dict[str, Any], executor: LocalExecutor, told: threading.Event
 ) -> None:
+    attempts_dir, queues = Path(config.attempts_dir), list(config.queues)
     heart = Heart(name)
-    supervisor = Supervisor(name, executor, heart, Path(config.attempts_dir), memory_for_a_job())
-    slots = Slots(supervisor, queues, config.slots)
+    supervisor = Supervisor(name, executor, heart, attempts_dir, facts["resources"]["memory_bytes"])
+    slots = Slots(supervisor, queues, config.slots, facts["resources"])
     watchman = Watchman(slots)
     # One thread more than slots: Celery looks at the broker only while a thread of its own is free, and would
     # otherwise notice a ring up to a second late when the last slot is about to finish.
     celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots + 1)
+
+    def pause(asked: bool) -> None:
+        (slots.paused.set if asked else slots.paused.clear)()
+        celery.listen(not asked)
+        if not asked:
+            threading.Thread(target=slots.help_yourself, daemon=True).start()
+
+    heart.check_in = Membership(name, facts, attempts_dir, pause).check_in
+    # Beside the studio itself, web reads the logs of running jobs where they are.
+    courier = None if config.keeper_pid else Courier(heart.watched, attempts_dir)
     heart.start()
+    if courier is not None:
+        courier.start()
     celery.start()
     watchman.start()
     logger.info(
@@ -219,7 +257,7 @@ def _serve(
     watchman.stop()
     supervisor.drain()
     celery.stop()
-    _say(nodes.say_draining, name)
+    _say(nodes.say_ending, name)
     deadline = time.monotonic() + rules.DRAIN + rules.GRACE + 5
     while heart.busy and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -227,6 +265,8 @@ def _serve(
     if deaf:
         _say(lambda _: supervisor.abandon(), name)
     heart.stop()
+    if courier is not None:
+        courier.stop()
     _say(nodes.say_stopped, name)
     if deaf:
         logger.warning("%s ends although %d jobs do not listen", name, deaf)

@@ -20,6 +20,7 @@ ICONS: dict[str, str] = {
     "model": '<path d="m8 1.75 5.5 3.1v6.3L8 14.25l-5.5-3.1v-6.3z"/><path d="M2.6 5 8 8l5.4-3"/><path d="M8 8v6"/>',
     "deployment": '<path d="M8 14V6.5"/><path d="M5.25 9 8 6.25 10.75 9"/><path d="M4.5 11.5a3.25 3.25 0 0 1-.6-6.44 4.25 4.25 0 0 1 8.2 0 3.25 3.25 0 0 1-.6 6.44"/>',
     "job": '<rect x="2" y="2.5" width="12" height="4" rx="1"/><rect x="2" y="9.5" width="12" height="4" rx="1"/><path d="M4.5 4.5h.01M4.5 11.5h.01"/>',
+    "worker": '<rect x="2" y="2.5" width="12" height="4.75" rx="1"/><rect x="2" y="8.75" width="12" height="4.75" rx="1"/><path d="M4.75 4.9h.01M4.75 11.1h.01M8 4.9h3.5M8 11.1h3.5"/>',
     "monitor": '<path d="M1.5 8.5h2.75L6.25 3l3.5 10 2-4.5h2.75"/>',
     "pipeline": '<rect x="1.5" y="2" width="5" height="4" rx="1"/><rect x="9.5" y="10" width="5" height="4" rx="1"/><path d="M4 6v4.5A1.5 1.5 0 0 0 5.5 12h4"/>',
     "settings": '<path d="M2 4.5h7M12.5 4.5H14M2 11.5h1.5M7 11.5h7"/><circle cx="10.75" cy="4.5" r="1.75"/><circle cx="5.25" cy="11.5" r="1.75"/>',
