@@ -56,13 +56,15 @@ def create_environment(
     return _create(actor, project, name, parsed, text)
 
 
-def ensure(*, actor: Actor, project: Project, given: object) -> Environment:
-    """The environment that a run asks for: {"requirements": text}, {"name": name} or a name.
+def read_request(*, actor: Actor, project: Project, given: object) -> Environment | Requirements | None:
+    """What a run asks for, checked without making anything: {"requirements": text}, {"name": name} or a name; None
+    and "" mean the studio's own packages.
 
-    The same requirements are the same environment, so they are resolved once; a failed one is built again.
     Raises Invalid "environment.invalid" for another form, NotFound, Conflict "environment.failed" for a named one
-    that could not be built, and what create_environment raises.
+    that could not be built, Forbidden "environment.not_allowed", and what parse_requirements raises.
     """
+    if given is None or given == "":
+        return None
     check_allowed(actor, project)
     wanted = {"name": given} if isinstance(given, str) else given
     if not isinstance(wanted, dict) or set(wanted) not in ({"name"}, {"requirements"}):
@@ -71,33 +73,49 @@ def ensure(*, actor: Actor, project: Project, given: object) -> Environment:
             'The environment is a name, or an object {"requirements": "xgboost>=2"} or {"name": "boost"}.',
             {"field": "environment"},
         )
-    if "name" in wanted:
-        if not isinstance(wanted["name"], str):
-            raise Invalid(
-                "environment.invalid", "The name of an environment is text.", {"field": "environment"}
-            )
-        found = get_environment(project, wanted["name"])
-        if found.state == EnvironmentState.FAILED:
-            raise Conflict(
-                "environment.failed",
-                f"The environment {found.name} could not be built: {found.reason}",
-                {"field": "environment", "environment": found.name},
-            )
-        return found
-    parsed = parse_requirements(wanted["requirements"])
-    digest = request_digest(parsed)
-    alike = Environment.objects.alive().filter(project=project, request=digest)
-    known = alike.select_related("project").order_by("state", "created_at").first()
+    if "requirements" in wanted:
+        try:
+            return parse_requirements(wanted["requirements"])
+        except Invalid as error:
+            raise Invalid(error.code, error.message, {**error.detail, "field": "environment"}) from error
+    if not isinstance(wanted["name"], str):
+        raise Invalid("environment.invalid", "The name of an environment is text.", {"field": "environment"})
+    found = get_environment(project, wanted["name"])
+    if found.state == EnvironmentState.FAILED:
+        raise Conflict(
+            "environment.failed",
+            f"The environment {found.name} could not be built: {found.reason}",
+            {"field": "environment", "environment": found.name},
+        )
+    return found
+
+
+def provide(*, actor: Actor, project: Project, request: Environment | Requirements) -> Environment:
+    """The environment of a checked request. The same requirements are the same environment, so they are resolved
+    once; a failed one is built again."""
+    if isinstance(request, Environment):
+        return request
+    digest = request_digest(request)
+    alike = (
+        Environment.objects.alive().filter(project=project, request=digest).select_related("project", "job")
+    )
+    known: Environment | None = alike.order_by("created_at").first()
     if known is None:
         try:
-            return _create(actor, project, f"env-{digest[:8]}", parsed, "")
+            return _create(actor, project, f"env-{digest[:8]}", request, "")
         except Conflict as error:
-            known = alike.select_related("project").first()
+            known = alike.first()
             if error.code != "environment.duplicate" or known is None:
                 raise
     if known.state == EnvironmentState.FAILED:
         return build_again(actor=actor, environment=known)
-    return known  # type: ignore[no-any-return]
+    return known
+
+
+def ensure(*, actor: Actor, project: Project, given: object) -> Environment | None:
+    """read_request and provide in one."""
+    request = read_request(actor=actor, project=project, given=given)
+    return None if request is None else provide(actor=actor, project=project, request=request)
 
 
 def _create(actor: Actor, project: Project, name: str, parsed: Requirements, description: str) -> Environment:
