@@ -174,6 +174,7 @@ def forks_many(ctx: Context) -> dict[str, Any]:
 def forges_report(ctx: Context) -> dict[str, Any]:
     """Puts something else where its result file belongs, then dies without a report."""
     target = ctx.folder.parent / "result.json"
+    target.unlink(missing_ok=True)
     kind = ctx.payload["kind"]
     if kind == "link":
         target.symlink_to("/etc/hostname")

@@ -60,8 +60,8 @@ def test_it_starts_with_a_clean_environment(
         assert seen["environ"]["HOME"] == str(tmp_path / name / "home")
         assert (seen["umask"], seen["session"], seen["no_new_privs"]) == ("0o77", True, "1")
         assert seen["cwd"] == str(tmp_path / name / "work")
-        # 0 to 2 and the progress pipe.
-        assert seen["descriptors"] == [0, 1, 2, 3]
+        # 0 to 2, the progress pipe, and the result file.
+        assert seen["descriptors"] == [0, 1, 2, 3, 4]
 
 
 def test_it_refuses_variables_that_change_the_loader(warm: LocalExecutor, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from adapters.executors.confine import Limits, confine
-from adapters.executors.program import run_in_child
+from adapters.executors.isolation import Cell, NotIsolated
+from adapters.executors.program import NOT_ISOLATED, not_isolated, run_in_child, write_report
 from foundation.tasks import SandboxPlan
 
 NO_REPORT = 70
+RESULT = 4
 _inherited: list[TextIO] = []  # kept, so that nobody closes their descriptors
 
 
@@ -29,22 +31,30 @@ def become_child(
     threads: int,
     output: int,
     progress: int,
+    result: int,
     parent: int,
+    cell: Cell,
 ) -> NoReturn:
     """Turn the freshly forked process into the program's own; never returns.
 
-    output and progress: the writing ends of the two pipes; parent: the nanny's pid.
+    output and progress: the writing ends of the two pipes; result: the open result file, since its folder is not
+    the program's; parent: the nanny's pid.
     """
     code = NO_REPORT
     try:
         _reset_signals()
-        progress = _arrange_descriptors(output, progress)
+        progress = _arrange_descriptors(output, progress, result, keep=cell.keep_descriptors())
         os.environ.clear()
         os.environ.update(environment)
-        confine(limits, parent=parent)
-        os.chdir(folder / "work")
+        try:
+            cell.enter()
+            confine(limits, parent=parent)
+            os.chdir(folder / "work")
+        except NotIsolated as error:
+            write_report(folder, not_isolated(error), descriptor=RESULT)
+            leave(NOT_ISOLATED)
         _refresh_libraries(threads)
-        code = run_in_child(plan, folder, progress)
+        code = run_in_child(plan, folder, progress, result=RESULT)
     except BaseException:
         import traceback
 
@@ -62,17 +72,23 @@ def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
 
 
-def _arrange_descriptors(output: int, progress: int) -> int:
-    """0 from nowhere, 1 and 2 into the log, 3 for progress, everything else closed. Returns progress."""
-    # Both may lie anywhere: move them out of the way of 0 to 3 before those are overwritten.
-    safe_progress = fcntl.fcntl(progress, fcntl.F_DUPFD, 10)
-    safe_output = fcntl.fcntl(output, fcntl.F_DUPFD, 10)
+def _arrange_descriptors(output: int, progress: int, result: int, *, keep: list[int]) -> int:
+    """0 from nowhere, 1 and 2 into the log, 3 for progress, 4 for the result, everything else closed but what is
+    kept for a moment. Returns progress."""
+    # They may lie anywhere: move them out of the way of 0 to 4 before those are overwritten.
+    safe_progress, safe_output, safe_result = (
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (progress, output, result)
+    )
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(safe_output, 1)
     os.dup2(safe_output, 2)
     os.dup2(safe_progress, 3, inheritable=False)
-    os.closerange(4, 1024)
+    os.dup2(safe_result, RESULT, inheritable=False)
+    last = RESULT
+    for descriptor in (*sorted(keep), 1024):
+        os.closerange(last + 1, descriptor)
+        last = descriptor
     # Fresh streams: the inherited ones believe that they are still the terminal or file of the parent.
     _inherited.extend((sys.stdout, sys.stderr))
     for name, descriptor in (("stdout", 1), ("stderr", 2)):

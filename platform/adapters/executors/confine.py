@@ -1,4 +1,5 @@
-"""Isolation tier 0 of a child: what it gives up before the first line of somebody else's code.
+"""Isolation tier 0 of a child: what it gives up before the first line of somebody else's code (isolation.py has
+the tiers above).
 
 Linux does all of it; elsewhere the parts that exist are applied (new session, umask, resource limits).
 """
@@ -62,9 +63,14 @@ def become_subreaper() -> bool:
     return _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def set_dumpable(allowed: bool) -> bool:
+    """Let other processes of the same user have this one's memory, environment and descriptors, or not."""
+    return _prctl(PR_SET_DUMPABLE, int(allowed))
+
+
 def hide_process() -> bool:
     """Deny other processes of the same user this one's memory, environment and descriptors (/proc, ptrace)."""
-    return _prctl(PR_SET_DUMPABLE, 0)
+    return set_dumpable(False)
 
 
 def drop_capabilities() -> None:
@@ -80,7 +86,8 @@ def drop_capabilities() -> None:
 def die_with_parent(parent: int) -> None:
     """SIGKILL for this process when its parent goes. The parent must be single-threaded: the signal is
     tied to the parent's thread. Ends the process at once when the parent has already gone."""
-    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
+    # 0: it is outside our process namespace, whose first process ends us when it goes.
+    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() not in (parent, 0):
         os._exit(137)
 
 
@@ -92,13 +99,14 @@ def _limit(kind: int, soft: int, hard: int) -> None:
 
 
 def confine(limits: Limits, *, parent: int) -> None:
-    """Give up what a tier-0 child does not need. Called in the child right after fork.
+    """Give up what a tier-0 child does not need. Called in the child right after fork, when it has the account
+    under which it stays: a change of account takes the signal of the parent's death away.
 
     Memory is left to the watchdog: RLIMIT_AS counts the address space, which says little with large
     libraries mapped.
     """
-    os.setsid()
-    die_with_parent(parent)
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     os.umask(0o077)
     _limit(resource.RLIMIT_CORE, 0, 0)
     _limit(resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES)
@@ -106,5 +114,7 @@ def confine(limits: Limits, *, parent: int) -> None:
         _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 5)
     if limits.disk_bytes is not None:
         _limit(resource.RLIMIT_FSIZE, limits.disk_bytes, limits.disk_bytes)
+    drop_capabilities()
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     hide_process()
+    die_with_parent(parent)

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
 _VERSION = 1
-_PATH_BENEATH = 1
+_PATH_BENEATH, _NET_PORT = 1, 2
+_BIND_TCP, _CONNECT_TCP = 1, 2
 _PR_SET_NO_NEW_PRIVS = 38
 _O_PATH = 0o10000000
 
@@ -36,9 +37,10 @@ def version() -> int:
     return max(0, found)
 
 
-def restrict(*, read: Iterable[str], write: Iterable[str]) -> int:
+def restrict(*, read: Iterable[str], write: Iterable[str], ports: Iterable[int] | None = None) -> int:
     """Keep this process to these paths: `read` may be read and executed, `write` also changed. Paths that do not
-    exist are left out. Open descriptors stay as they are.
+    exist are left out. Open descriptors stay as they are. ports: the only TCP ports that it may connect to, and
+    it may listen on none (version 4 on); None = all.
 
     Returns Landlock's version; 0 where nothing was restricted. Raises OSError when the kernel has Landlock but
     refuses: then the process must not go on.
@@ -50,13 +52,18 @@ def restrict(*, read: Iterable[str], write: Iterable[str]) -> int:
     handled |= REFER if number >= 2 else 0
     handled |= TRUNCATE if number >= 3 else 0
     handled |= IOCTL_DEV if number >= 5 else 0
-    ruleset = struct.pack("=QQQ", handled, 0, _SCOPES if number >= 6 else 0)
+    shut = ports is not None and number >= 4
+    network = _BIND_TCP | _CONNECT_TCP if shut else 0
+    ruleset = struct.pack("=QQQ", handled, network, _SCOPES if number >= 6 else 0)
     size = 24 if number >= 6 else 16 if number >= 4 else 8
     descriptor = _checked(_call(_CREATE, ruleset, size, 0), "create")
     try:
         for paths, access in ((read, READ), (write, handled)):
             for path in paths:
                 _add(descriptor, path, access & handled)
+        for port in (ports or ()) if shut else ():
+            rule = struct.pack("=QQ", _CONNECT_TCP, port)
+            _checked(_call(_ADD, descriptor, _NET_PORT, rule, 0), f"allow port {port}")
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _checked(_call(_RESTRICT, descriptor, 0), "restrict")
     finally:

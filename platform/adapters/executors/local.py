@@ -1,4 +1,4 @@
-"""The real executor: child processes of this machine, isolation tier 0, warm where possible.
+"""The real executor: child processes of this machine, isolated (isolation.py), warm where possible.
 
 Worker ──control──> forker (warm parent) ──fork──> nanny ──fork──> child (session, limits, no secrets)
 Each program has its own socket pair between worker and nanny. No path, no port: nobody else can connect.
@@ -25,6 +25,7 @@ from typing import Any
 
 from adapters.executors.confine import refused_environment
 from adapters.executors.forker import DEFAULT_MODULES
+from adapters.executors.isolation import Isolation
 from adapters.executors.nanny import PLAN_NAME
 from adapters.executors.protocol import (
     LOG_NAME,
@@ -193,7 +194,6 @@ class LocalExecutor:
     """Starts programs as confined child processes; thread-safe."""
 
     name = "local"
-    tier = 0
 
     def __init__(
         self,
@@ -202,19 +202,27 @@ class LocalExecutor:
         threads: int | None = None,
         warm: bool = sys.platform.startswith("linux"),
         scratch: Path | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         """modules: what the warm parent imports; threads: of number libraries per child (default: all
-        processors); scratch: home of the warm parent itself."""
+        processors); scratch: home of the warm parent itself; isolation: how programs are shut in (default: tier
+        0)."""
         self.modules = list(modules)
         self.threads = threads or os.cpu_count() or 1
         self.use_warm = warm
         self.scratch = scratch
+        self.isolation = isolation or Isolation()
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._parent: Any = None
         self._parent_since = 0.0
         self._ready: dict[str, Any] | None = None
         self._buffer = b""
+
+    @property
+    def tier(self) -> int:
+        """The isolation tier of its programs."""
+        return self.isolation.tier
 
     def warm_up(self) -> None:
         """Start the warm parent now, so that the first job does not wait for its imports."""
@@ -332,6 +340,7 @@ class LocalExecutor:
             "plan": asdict(plan),
             "environment": {**base_environment(folder), **plan.env},
             "threads": self.threads,
+            "isolation": self.isolation.as_dict(),
         }
         path = folder / PLAN_NAME
         path.unlink(missing_ok=True)

@@ -23,8 +23,10 @@ from typing import Any, NoReturn
 from adapters.executors import proctree
 from adapters.executors.child import become_child
 from adapters.executors.confine import Limits, become_subreaper
+from adapters.executors.isolation import Cell, Isolation, NotIsolated
 from adapters.executors.joblog import LogWriter
-from adapters.executors.protocol import LOG_NAME, OUTPUTS_NAME, Cause
+from adapters.executors.program import NOT_ISOLATED, not_isolated, write_report
+from adapters.executors.protocol import LOG_NAME, RESULT_NAME, Cause
 from adapters.executors.wire import Channel
 from foundation.tasks import SandboxPlan
 
@@ -36,14 +38,14 @@ PROGRESS_SECONDS = 0.1
 MAX_PROGRESS_LINE = 64 * 1024
 
 
-def read_plan(folder: Path) -> tuple[SandboxPlan, dict[str, str], int]:
-    """Read and remove the plan file (it may hold a token). Returns plan, environment, threads."""
+def read_plan(folder: Path) -> tuple[SandboxPlan, dict[str, str], int, Isolation]:
+    """Read and remove the plan file (it may hold a token). Returns plan, environment, threads, isolation."""
     path = folder / PLAN_NAME
     data = json.loads(path.read_bytes())
     path.unlink()
     known = {field.name for field in fields(SandboxPlan)}
     plan = SandboxPlan(**{key: value for key, value in data["plan"].items() if key in known})
-    return plan, data["environment"], int(data["threads"])
+    return plan, data["environment"], int(data["threads"]), Isolation.from_dict(data["isolation"])
 
 
 class Nanny:
@@ -53,7 +55,8 @@ class Nanny:
         self.channel = Channel(connection)
         self.folder = folder
         self.warm = warm
-        self.plan, self.environment, self.threads = read_plan(folder)
+        self.plan, self.environment, self.threads, isolation = read_plan(folder)
+        self.cell = Cell(isolation, self.plan, folder)
         plan = self.plan
         self.limits = Limits(
             plan.memory_bytes, plan.cpu_seconds, plan.wall_seconds, plan.disk_bytes, plan.stdout_bytes,
@@ -76,14 +79,21 @@ class Nanny:
 
     def start(self) -> None:
         """Make the folders and fork the confined child."""
-        for name in ("work", "home", "tmp", OUTPUTS_NAME):
-            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+        self.cell.furnish()
+        result = open_result(self.folder)
         self.baseline = proctree.private_memory(os.getpid()) if self.warm else 0
         self._own_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if self.warm else 0
         self.output, child_output = os.pipe()
         self.progress, child_progress = os.pipe()
         self.began = time.monotonic()
         me = os.getpid()
+        try:
+            self.cell.open()
+        except NotIsolated as error:
+            write_report(self.folder, not_isolated(error), descriptor=result)
+            self.status = NOT_ISOLATED << 8
+            self.channel.send({"hello": me, "warm": self.warm}, patience=5)
+            return
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.output)
@@ -97,10 +107,13 @@ class Nanny:
                 threads=self.threads,
                 output=child_output,
                 progress=child_progress,
+                result=result,
                 parent=me,
+                cell=self.cell,
             )
         os.close(child_output)
         os.close(child_progress)
+        os.close(result)
         os.set_blocking(self.output, False)
         os.set_blocking(self.progress, False)
         self.channel.send({"hello": self.pid, "warm": self.warm}, patience=5)
@@ -199,13 +212,14 @@ class Nanny:
         self._pass_progress(now)
         if self._killed_when_due():
             return
-        tree = proctree.descendants(os.getpid())
+        everybody = proctree.descendants(os.getpid())
+        tree = self.cell.others(everybody)
         self._check(tree, now)
         if self._killed_when_due():
             return
         if now >= self._news_next:
             self._news_next = now + NEWS_SECONDS
-            seconds = sum(map(proctree.processor_time, tree))
+            seconds = sum(map(proctree.processor_time, everybody))
             self.channel.send({"stats": [round(seconds, 2), self.memory, len(tree)]})
             allowed = self.limits.cpu_seconds
             if allowed is not None and seconds > allowed + NEWS_SECONDS:  # several processes share the limit
@@ -240,6 +254,7 @@ class Nanny:
     def _drain(self) -> None:
         """The child is gone: end what it left behind, then read what is left in the pipes."""
         proctree.kill_tree(os.getpid())
+        self.cell.close()
         deadline = time.monotonic() + 2.0
         for read, descriptor in ((self._read_output, self.output), (self._read_progress, self.progress)):
             while time.monotonic() < deadline and _readable(descriptor) and read():
@@ -270,6 +285,12 @@ class Nanny:
         }
         self.channel.send({"exit": message}, patience=60)
         self.channel.close()
+
+
+def open_result(folder: Path) -> int:
+    """The result file, made for the program: from tier 1 on it cannot put anything else in its place."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(folder / RESULT_NAME, flags, 0o600)
 
 
 def _message(line: bytes) -> dict[str, Any]:

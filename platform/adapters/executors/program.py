@@ -28,6 +28,7 @@ from foundation.errors import AtelierError
 from foundation.tasks import Context, SandboxPlan, UserError
 
 PROGRESS_STEP_SECONDS = 0.1
+NOT_ISOLATED = 71
 OUR_BUG = "Something went wrong on our side while this job ran."
 
 
@@ -152,8 +153,15 @@ def _unexpected(error: Exception, blame: str, log: logging.Logger) -> dict[str, 
     return _failure("platform", "job.internal", OUR_BUG, {"traceback": text})
 
 
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """Write the result file in one step: it is whole or absent."""
+def not_isolated(error: OSError) -> dict[str, Any]:
+    """The report of a program that was not started, since it could not be shut in as it must be."""
+    said = f"The worker could not isolate the job, so it was not started: {error.strerror or error}."
+    return _failure("platform", "job.isolation", said, {})
+
+
+def write_report(folder: Path, report: dict[str, Any], *, descriptor: int | None = None) -> None:
+    """Write the result file: in one step, so that it is whole or absent, or through the descriptor of one that
+    was opened for the program (what is cut off there counts as none)."""
     partial = folder / f"{RESULT_NAME}.part"
     text = json.dumps(report)
     if len(text) > MAX_RESULT_BYTES:
@@ -162,11 +170,17 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
             "to a file."
         )
         text = json.dumps(_failure("user", "job.result_size", said, {}))
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, folder / RESULT_NAME)
 
 
-def run_in_child(plan: SandboxPlan, folder: Path, progress_descriptor: int) -> int:
+def run_in_child(
+    plan: SandboxPlan, folder: Path, progress_descriptor: int, *, result: int | None = None
+) -> int:
     """Everything the child does once it is confined. Returns its exit code."""
     pipe = ProgressPipe(progress_descriptor)
     context = make_context(plan, folder, job_logger(sys.stderr), pipe.report)
@@ -174,5 +188,5 @@ def run_in_child(plan: SandboxPlan, folder: Path, progress_descriptor: int) -> i
     pipe.flush()
     sys.stdout.flush()
     sys.stderr.flush()
-    write_report(folder, report)
+    write_report(folder, report, descriptor=result)
     return 0 if report["ok"] else 1
