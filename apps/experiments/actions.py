@@ -45,7 +45,6 @@ def start_run(
     kind: str = TRAIN,
     parent: Run | None = None,
     title: str = "",
-    priority: int = 0,
     tags: dict[str, str] | None = None,
 ) -> Run:
     """Accept a training: MLflow's run, ours, the job, the audit row and the lineage, or none of them.
@@ -65,7 +64,7 @@ def start_run(
         title=title or f"Train {spec.algorithm.title} on {run.dataset_label}",
         subject=("run", run.hex),
         timeout=spec.timeout,
-        priority=priority,
+        placement=spec.placement,
     )
     run.save(force_insert=True)
     if parent is None:

@@ -12,6 +12,8 @@ from apps.experiments import algorithms
 from apps.experiments.algorithms.schema import Algorithm, Parameter
 from apps.experiments.models import Experiment, Run
 from apps.experiments.spec import DEFAULT_SEED, DEFAULT_TEST_SIZE, UNPREDICTABLE
+from apps.jobs.placement import Placement
+from apps.jobs.placement_form import PlacementFields, initial_placement, placement_body
 
 PREFIX = "p_"
 #: Column names that usually are the target, best first; otherwise the last column is proposed.
@@ -84,7 +86,7 @@ class ParametersForm(forms.Form):
         return found
 
 
-class RunForm(forms.Form):
+class RunForm(PlacementFields):
     """Everything of a new run but its parameters."""
 
     advanced = ("task", "features", "seed", "name", "description")
@@ -182,6 +184,7 @@ class RunForm(forms.Form):
             "algorithm": algorithm,
             "parameters": parameters,
             "features": features or None,
+            **placement_body(data),
             **({"folds": data.get("folds", "")} if by_folds else {"test_size": data.get("test_size", "")}),
         }
 
@@ -214,6 +217,7 @@ def initial_of(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "description": run.description,
         "algorithm": run.algorithm,
+        **({} if run.job is None else initial_placement(Placement.of(run.job))),
         **{PREFIX + name: value for name, value in run.parameters.items()},
     }
 

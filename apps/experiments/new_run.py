@@ -24,12 +24,14 @@ from apps.experiments.forms import (
 )
 from apps.experiments.models import Run
 from apps.experiments.spec import parse_spec
+from apps.jobs.placement_form import FIELDS as PLACEMENT
+from apps.jobs.placement_form import form_field
 from foundation.errors import AtelierError
 
 VERSIONS_AT_MOST = 200
 ERRORS_AT_MOST = 20
 #: fields of a run that may be left out, so that what is wrong behind them is found too
-OPTIONAL = ("task", "features", "seed", "name", "description", "test_size", "folds")
+OPTIONAL = ("task", "features", "seed", "name", "description", "test_size", "folds", "queue", "priority")
 
 
 class NewRun:
@@ -91,6 +93,7 @@ class NewRun:
             "test_size",
             "folds",
             "seed",
+            *PLACEMENT,
         )
         given |= {name: request.GET[name] for name in known if request.GET.get(name)}
         given |= {name: value for name, value in request.GET.items() if name.startswith(PREFIX)}
@@ -153,8 +156,8 @@ class NewRun:
             and PREFIX + field.removeprefix("parameters.") in self.parameters.fields
         ):
             self.parameters.add_error(PREFIX + field.removeprefix("parameters."), error.message)
-        elif field in self.form.fields:
-            self.form.add_error(field, error.message)
+        elif form_field(field) in self.form.fields:
+            self.form.add_error(form_field(field), error.message)
         elif error.code.startswith("dataset."):
             self.form.add_error("dataset", error.message)
         else:

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.jobs.placement_schema import PlacementShape
+
 
 class SearchRange(serializers.Serializer[Any]):
     """What a study is offered to search; offered: in the space that a new study begins with."""
@@ -47,7 +49,7 @@ class Algorithm(serializers.Serializer[Any]):
     parameters = Parameter(many=True)
 
 
-class RunCreate(serializers.Serializer[Any]):
+class RunCreate(PlacementShape):
     """What a new run needs."""
 
     experiment = serializers.CharField(required=False, help_text="Made when it does not exist.")
@@ -71,9 +73,12 @@ class ScriptCreate(serializers.Serializer[Any]):
 
     spec = serializers.CharField(
         help_text='JSON: {"experiment"?, "entry_point"?, "inputs": {channel: "name@2" or {"dataset", "format"}}, '
-        '"parameters"?, "timeout"? (seconds), "name"?, "description"?, "tags"?}'
+        '"parameters"?, "variables"?, "git"? {"url", "commit"?, "folder"?, "token"?}, "code_of"? (a run), '
+        '"timeout"? (seconds), "name"?, "description"?, "tags"?}'
     )
-    code = serializers.FileField(help_text="One Python file, UTF-8, 1 MB at most")
+    code = serializers.FileField(
+        required=False, help_text="One Python file of 1 MB, or a .zip or .tar.gz of 50 MB at most"
+    )
 
 
 class RunChange(serializers.Serializer[Any]):
@@ -104,7 +109,9 @@ class Run(serializers.Serializer[Any]):
     target = serializers.CharField(allow_null=True)
     task = serializers.CharField(allow_null=True)
     algorithm = serializers.CharField(allow_null=True)
-    code = serializers.DictField(allow_null=True, help_text="name and sha256 of a script of one's own")
+    code = serializers.DictField(
+        allow_null=True, help_text="name and sha256 of code of one's own, its source"
+    )
     parameters = serializers.DictField()
     features = serializers.ListField(child=serializers.CharField(), allow_null=True)
     seed = serializers.IntegerField(allow_null=True)
@@ -132,6 +139,13 @@ class ArtifactEntry(serializers.Serializer[Any]):
     path = serializers.CharField()
     is_folder = serializers.BooleanField()
     size = serializers.IntegerField(allow_null=True)
+
+
+class CodeFile(serializers.Serializer[Any]):
+    """A file of a run's code. size: bytes."""
+
+    path = serializers.CharField()
+    size = serializers.IntegerField()
 
 
 class ExperimentChange(serializers.Serializer[Any]):

@@ -18,12 +18,14 @@ from apps.datasets.models import DatasetVersion
 from apps.experiments import algorithms
 from apps.experiments.algorithms.schema import TASKS, Algorithm
 from apps.experiments.models import Experiment
+from apps.jobs.placement import FIELDS as PLACEMENT_FIELDS
+from apps.jobs.placement import Placement, read_placement
 from foundation.errors import Invalid
 from foundation.names import check_name, check_text
 
 FIELDS = (
     "experiment", "dataset", "target", "algorithm", "parameters", "task", "features", "test_size", "folds",
-    "seed", "name", "description", "tags", "timeout",
+    "seed", "name", "description", "tags", "timeout", *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TEST_SIZE = 0.2
 DEFAULT_SEED = 42
@@ -52,6 +54,7 @@ class RunSpec:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     timeout: int | None = None
+    placement: Placement = field(default_factory=Placement)
 
 
 def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
@@ -87,6 +90,7 @@ def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
         description=check_text(data.get("description"), field="description"),
         tags=read_tags(data.get("tags")),
         timeout=read_whole(data, "timeout", None, 1, TIMEOUT_AT_MOST),
+        placement=read_placement(data),
     )
 
 

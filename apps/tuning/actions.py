@@ -15,6 +15,7 @@ from apps.experiments import algorithms
 from apps.experiments.models import Run
 from apps.experiments.spec import DEFAULT_TEST_SIZE, RunSpec
 from apps.jobs.actions import request_cancel
+from apps.jobs.placement import read_placement
 from apps.lineage import actions as lineage
 from apps.lineage.states import EdgeKind, NodeKind
 from apps.tuning.models import Study, Trial
@@ -101,6 +102,7 @@ def create_study(*, actor: Actor, project: Project, spec: StudySpec) -> Study:
                 trial_timeout=spec.trial_timeout,
                 parallelism=spec.parallelism,
                 seed=run.seed,
+                placement=run.placement.as_json(),
                 max_failures=spec.max_failures,
                 run=opened,
             )
@@ -328,6 +330,7 @@ def spec_of(study: Study, parameters: dict[str, Any]) -> RunSpec:
         folds=study.folds,
         seed=study.seed,
         timeout=study.trial_timeout,
+        placement=read_placement(study.placement),
     )
 
 

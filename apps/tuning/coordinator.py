@@ -131,14 +131,15 @@ def propose_and_start(study: Study, made: int, count: int) -> None:
 
 def start_trial(study: Study, actor: Actor, number: int, parameters: dict[str, Any]) -> Trial:
     """The run with its job, and the trial, or none of them."""
+    spec = spec_of(study, parameters)
+    yielding = replace(spec.placement, priority=spec.placement.priority + TRIAL_PRIORITY)
     run = start_run(
         actor=actor,
         project=study.project,
-        spec=replace(spec_of(study, parameters), name=f"{study.name}-{number}"),
+        spec=replace(spec, name=f"{study.name}-{number}", placement=yielding),
         kind=TRIAL_KIND,
         parent=study.run,
         title=f"Trial {number} of {study.name}",
-        priority=TRIAL_PRIORITY,
         tags={"atelier.study": study.name, "atelier.trial": str(number)},
     )
     trial = Trial.objects.create(study=study, number=number, run=run, parameters=parameters)

@@ -9,6 +9,8 @@ from django import forms
 from apps.experiments.forms import RunForm
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
 from apps.experiments.spec import DEFAULT_TEST_SIZE
+from apps.jobs.placement import read_placement
+from apps.jobs.placement_form import initial_placement
 from apps.tuning.models import Study
 from apps.tuning.spec import PARALLELISM_AT_MOST, TRIALS_AT_MOST
 from apps.tuning.states import AUTO, Pruner, Sampler
@@ -160,6 +162,7 @@ def initial_of_study(study: Study) -> dict[str, Any]:
         "seed": study.seed,
         "description": study.description,
         "algorithm": study.algorithm,
+        **initial_placement(read_placement(study.placement)),
         "metric": objective["metric"],
         "direction": objective["direction"],
         "n_trials": study.n_trials,

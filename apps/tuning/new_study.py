@@ -16,6 +16,8 @@ from apps.experiments.forms import default_algorithm, initial_of, likely_target,
 from apps.experiments.metric_catalogue import PRIMARY
 from apps.experiments.models import Run
 from apps.experiments.new_run import ready_versions
+from apps.jobs.placement_form import FIELDS as PLACEMENT
+from apps.jobs.placement_form import form_field
 from apps.tuning.access import get_study
 from apps.tuning.forms import FORM_FIELDS, StudyForm, initial_of_study
 from apps.tuning.models import Study
@@ -36,6 +38,7 @@ KNOWN = (
     "seed",
     "metric",
     "n_trials",
+    *PLACEMENT,
 )
 
 
@@ -165,7 +168,7 @@ class NewStudy:
             self.space = placed
             return
         field = str(error.detail.get("field", ""))
-        field = FORM_FIELDS.get(field, field)
+        field = form_field(FORM_FIELDS.get(field, field))
         if field in self.form.fields:
             self.form.add_error(field, error.message)
         elif error.code.startswith("dataset."):

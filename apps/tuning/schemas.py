@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.jobs.placement import read_placement
+from apps.jobs.placement_schema import PlacementShape, ResourceNeeds
 from apps.tuning.models import Trial
 from apps.tuning.states import Pruner, Sampler, StudyState, TrialState
 from foundation.clock import iso
@@ -32,7 +34,7 @@ class DimensionShape(serializers.Serializer[Any]):
     )
 
 
-class StudyCreate(serializers.Serializer[Any]):
+class StudyCreate(PlacementShape):
     """A new study."""
 
     name = serializers.CharField(max_length=63)
@@ -137,6 +139,9 @@ class StudyShape(serializers.Serializer[Any]):
     parallelism = serializers.IntegerField()
     seed = serializers.IntegerField()
     max_failures = serializers.IntegerField()
+    queue = serializers.CharField()
+    resources = ResourceNeeds()
+    priority = serializers.IntegerField()
     n_running = serializers.IntegerField()
     n_complete = serializers.IntegerField()
     n_pruned = serializers.IntegerField()
@@ -209,6 +214,7 @@ def study_json(study: Any, best: Trial | None) -> dict[str, Any]:
     return {
         "id": str(study.pk),
         **{name: getattr(study, name) for name in plain},
+        **read_placement(study.placement).as_json(),
         "experiment": study.experiment.name,
         "dataset": study.dataset_label,
         "parameters": study.fixed,

@@ -18,6 +18,7 @@ from apps.datasets.queries import profile_of
 from apps.experiments.algorithms.schema import Algorithm
 from apps.experiments.metric_catalogue import METRICS, PRIMARY
 from apps.experiments.spec import RunSpec, parse_spec
+from apps.jobs.placement import FIELDS as PLACEMENT_FIELDS
 from apps.tuning.choosing import Choice, choose_pruner, choose_sampler, steps_of
 from apps.tuning.space import Dimension, parse_space
 from foundation.errors import Invalid
@@ -26,7 +27,7 @@ from foundation.names import check_name, check_text
 FIELDS = (
     "name", "description", "experiment", "dataset", "target", "task", "features", "test_size", "folds",
     "algorithm", "parameters", "search_space", "objectives", "sampler", "pruner", "n_trials", "timeout",
-    "trial_timeout", "parallelism", "seed", "max_failures",
+    "trial_timeout", "parallelism", "seed", "max_failures", *PLACEMENT_FIELDS,
 )  # fmt: skip
 OF_THE_RUN = (
     "experiment",
@@ -38,6 +39,7 @@ OF_THE_RUN = (
     "folds",
     "algorithm",
     "seed",
+    *PLACEMENT_FIELDS,
 )
 DIRECTIONS = ("maximize", "minimize")
 TRIALS_AT_MOST = 5000

@@ -13,6 +13,7 @@ from apps.experiments import algorithms
 from apps.experiments.actions import start_run
 from apps.experiments.models import Run
 from apps.experiments.spec import parse_spec
+from apps.jobs.placement import PRIORITY_AT_MOST
 from apps.lineage.states import NodeKind as LineageKind
 from apps.pipelines.nodes.base import (
     Done,
@@ -27,6 +28,18 @@ from apps.pipelines.nodes.base import (
     is_literal,
 )
 from foundation.errors import Invalid
+
+#: Where the work of a node may run, as POST /runs takes it.
+PLACEMENT = {
+    "queue": Field("string", 'the queue whose workers may take it; left out, "cpu".'),
+    "resources": Field("object", 'what is kept for it, such as {"cpus": 4, "memory_gb": 16, "gpus": 1}.'),
+    "priority": Field(
+        "integer",
+        "higher goes first among the jobs of the project.",
+        low=-PRIORITY_AT_MOST,
+        high=PRIORITY_AT_MOST,
+    ),
+}
 
 
 class Train(NodeKind):
@@ -53,6 +66,7 @@ class Train(NodeKind):
         "description": Field("string", "what it is about."),
         "tags": Field("object", "texts to find it by."),
         "timeout": Field("integer", "seconds the training may take.", low=1, high=7 * 24 * 3600),
+        **PLACEMENT,
     }
     outputs = {
         "run": Output("run", "the id of the run"),

@@ -18,7 +18,7 @@ from apps.pipelines.nodes.base import (
     Subject,
     is_literal,
 )
-from apps.pipelines.nodes.run import algorithm_faults, metrics_of
+from apps.pipelines.nodes.run import PLACEMENT, algorithm_faults, metrics_of
 from apps.tuning.actions import create_study, stop_study
 from apps.tuning.models import Study
 from apps.tuning.settling import best_trial
@@ -62,6 +62,7 @@ class Search(NodeKind):
         "parallelism": Field("integer", "trials at a time.", low=1, high=PARALLELISM_AT_MOST),
         "seed": Field("integer", "the seed of the search.", low=0, high=2**31 - 1),
         "max_failures": Field("integer", "failed trials in a row that end it.", low=1, high=1000),
+        **PLACEMENT,
     }
     outputs = {
         "study": Output("study", "the name of the study"),
