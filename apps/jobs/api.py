@@ -10,15 +10,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.api_base import ProjectAPIView
-from apps.jobs import logs, queries
+from apps.jobs import log_lines, logs, queries
 from apps.jobs.access import get_editable_job, get_visible_job
 from apps.jobs.actions import request_cancel
-from apps.jobs.models import Job, JobAttempt
+from apps.jobs.models import Job, JobAttempt, JobEvent
+from apps.jobs.placement import Needs
+from apps.jobs.placement_schema import ResourceNeeds
+from apps.jobs.samples import Usage, usage_of
 from apps.jobs.schedules.api import api_urlpatterns as schedule_urlpatterns
 from apps.jobs.states import JobState
+from apps.jobs.waiting import why_it_waits
+from apps.jobs.workers.api import api_root_urlpatterns as api_root_urlpatterns
 from foundation.api import api_path
 from foundation.errors import Invalid
-from foundation.pagination import KeysetPagination
+from foundation.pagination import KeysetPagination, Listing, limit_of
 
 
 class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
@@ -75,6 +80,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     progress = serializers.SerializerMethodField()
     parent_id = serializers.UUIDField(allow_null=True)
     reason = serializers.CharField()
+    resources = serializers.SerializerMethodField()
     attempts = AttemptSerializer(many=True)
 
     class Meta:
@@ -89,6 +95,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "parent_id",
             "queue",
             "priority",
+            "resources",
+            "minimum_tier",
             "progress",
             "reason",
             "error_code",
@@ -106,6 +114,11 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         """The object that the job is about."""
         return {"kind": job.subject_kind, "id": job.subject_id} if job.subject_kind else None
 
+    @extend_schema_field(ResourceNeeds)
+    def get_resources(self, job: Job) -> dict[str, Any]:
+        """What a worker keeps for it."""
+        return Needs.of(job.resources or {}).shown()
+
     @extend_schema_field(ProgressSerializer)
     def get_progress(self, job: Job) -> dict[str, Any]:
         """How far it is."""
@@ -119,12 +132,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class JobDetailSerializer(JobSerializer):
-    """A job with its result."""
+    """A job with its result, and what it waits for while it does."""
 
     result = serializers.JSONField(allow_null=True)
+    waits_for = serializers.SerializerMethodField()
 
     class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "result"]
+        fields = [*JobSerializer.Meta.fields, "waits_for", "result"]
+
+    def get_waits_for(self, job: Job) -> str | None:
+        """A sentence; null for a job that does not wait."""
+        return why_it_waits(job) if job.state == JobState.QUEUED else None
 
 
 class LogSerializer(serializers.Serializer[Any]):
@@ -209,6 +227,125 @@ class JobLogs(ProjectAPIView):
         return Response(LogSerializer(chunk).data)
 
 
+class HitSerializer(serializers.Serializer[Any]):
+    """A line that matches. line: its number, from 1; offset: bytes before it; text: without terminal codes."""
+
+    line = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    text = serializers.CharField()
+
+
+class FoundSerializer(serializers.Serializer[Any]):
+    """Lines that match. total: in the whole log; next: the request for the lines behind the last one, or null."""
+
+    results = HitSerializer(many=True)
+    total = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    next = serializers.CharField(allow_null=True)
+
+
+class JobLogSearch(ProjectAPIView):
+    """Find lines in the log of a job."""
+
+    @extend_schema(
+        operation_id="jobs_logs_search",
+        tags=["jobs"],
+        summary="Find lines in a job's log",
+        parameters=[
+            OpenApiParameter("q", str, required=True, description="Part of a line; case is ignored."),
+            OpenApiParameter("attempt", int, description="Default: the latest."),
+            OpenApiParameter("after", int, description="Only lines behind this number."),
+            OpenApiParameter("limit", int, description=f"Default and at most {log_lines.HITS_AT_MOST}."),
+        ],
+        responses=FoundSerializer,
+    )
+    def get(self, request: Request, project: str, job: str) -> Response:
+        """Find them."""
+        found = get_visible_job(self.actor, self.project, job)
+        row = logs.attempt_of(found, whole_number(request, "attempt", None))
+        result = log_lines.search(
+            None if row is None else logs.source_of(found, row),
+            request.query_params.get("q", ""),
+            after=whole_number(request, "after", 0) or 0,
+            most=limit_of(request),
+        )
+        following = None
+        if result.more_behind and result.hits:
+            parameters = request.query_params.copy()
+            parameters["after"] = str(result.hits[-1].line)
+            following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+        answer = {
+            "results": result.hits,
+            "total": result.total,
+            "attempt": row.number if row else 0,
+            "next": following,
+        }
+        return Response(FoundSerializer(answer).data)
+
+
+class ResourcesSerializer(serializers.Serializer[Any]):
+    """What an attempt used over its time. seconds: the end of each interval, since the program began; memory:
+    bytes, the most within it; cores: processors in use, the mean."""
+
+    attempt = serializers.IntegerField()
+    interval = serializers.FloatField(allow_null=True)
+    memory_limit = serializers.IntegerField(allow_null=True)
+    seconds = serializers.ListField(child=serializers.FloatField())
+    memory = serializers.ListField(child=serializers.IntegerField())
+    cores = serializers.ListField(child=serializers.FloatField())
+
+
+class JobResources(ProjectAPIView):
+    """Memory and processor time of an attempt over its time."""
+
+    @extend_schema(
+        operation_id="jobs_resources",
+        tags=["jobs"],
+        summary="Memory and processors of a job over time",
+        parameters=[OpenApiParameter("attempt", int, description="Default: the latest.")],
+        responses=ResourcesSerializer,
+    )
+    def get(self, request: Request, project: str, job: str) -> Response:
+        """At most 240 samples; none of a job that ran in the worker itself or was over at once."""
+        found = get_visible_job(self.actor, self.project, job)
+        row = logs.attempt_of(found, whole_number(request, "attempt", None))
+        usage = usage_of(row)
+        kept = usage or Usage([], [], [], 0.0, None)
+        answer = {
+            "attempt": row.number if row else 0,
+            "interval": kept.interval or None,
+            **{name: getattr(kept, name) for name in ("memory_limit", "seconds", "memory", "cores")},
+        }
+        return Response(ResourcesSerializer(answer).data)
+
+
+class EventSerializer(serializers.ModelSerializer[JobEvent]):
+    """Something that happened to a job. kind: its new state, or a word such as rule_warned; attempt: 0 while nobody
+    had taken it."""
+
+    attempt = serializers.IntegerField(source="fence")
+
+    class Meta:
+        model = JobEvent
+        fields = ["at", "kind", "message", "actor", "attempt", "detail"]
+
+
+class JobEvents(ProjectAPIView):
+    """What happened to a job, oldest first."""
+
+    @extend_schema(
+        operation_id="jobs_events",
+        tags=["jobs"],
+        summary="The timeline of a job",
+        responses=EventSerializer(many=True),
+    )
+    def get(self, request: Request, project: str, job: str) -> Response:
+        """List them."""
+        found = get_visible_job(self.actor, self.project, job)
+        listing = Listing(queries.events_of(found), key=lambda event: f"{event.at.isoformat()} {event.pk}")
+        return listing.answer(request, lambda event: EventSerializer(event).data)
+
+
 class JobCancel(ProjectAPIView):
     """Ask a job to stop."""
 
@@ -228,6 +365,9 @@ class JobCancel(ProjectAPIView):
 _JOB = r"jobs/(?P<job>[^/]+)"
 api_urlpatterns = [
     api_path(r"jobs", JobList.as_view(), name="jobs"),
+    api_path(rf"{_JOB}/logs/search", JobLogSearch.as_view(), name="job-logs-search"),
+    api_path(rf"{_JOB}/resources", JobResources.as_view(), name="job-resources"),
+    api_path(rf"{_JOB}/events", JobEvents.as_view(), name="job-events"),
     api_path(rf"{_JOB}/logs", JobLogs.as_view(), name="job-logs"),
     api_path(rf"{_JOB}/cancel", JobCancel.as_view(), name="job-cancel"),
     api_path(_JOB, JobDetail.as_view(), name="job"),

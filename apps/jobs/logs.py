@@ -5,26 +5,64 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import stat
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from adapters.executors.joblog import LogWriter
 from adapters.executors.program import job_logger
 from adapters.executors.protocol import LOG_NAME
 from adapters.storage import get_store
 from apps.jobs.models import Job, JobAttempt
+from apps.jobs.workers import pieces
 from foundation.errors import Invalid, NotFound
+from foundation.ui.terminal import readable as readable
 
 logger = logging.getLogger(__name__)
 CHUNK_BYTES = 256 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# Terminal control sequences: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+
+
+class LogSource(Protocol):
+    """The bytes of one attempt's log, finished or growing."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there now."""
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes from `offset` on; fewer only at the end."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A log in a file of this machine. What is no plain file (any more) is an empty log."""
+
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """As the protocol says."""
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """As the protocol says."""
+        try:
+            descriptor = os.open(self.path, _FLAGS)
+        except OSError:
+            return b""
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return b""
+            file.seek(offset)
+            return file.read(limit)
 
 
 @dataclass(frozen=True)
@@ -90,65 +128,53 @@ def read_log(job: Job, *, offset: int = 0, attempt: int | None = None, limit: in
     """
     if offset < 0:
         raise Invalid("job.log_offset", "offset is a whole number of bytes, 0 or more.", {"offset": offset})
-    number = job.fence if attempt is None else attempt
-    row = job.attempts.filter(number=number).first()
+    row = attempt_of(job, attempt)
     if row is None:
-        if attempt is not None:
-            raise NotFound(
-                "job.attempt_not_found", f"This job has no attempt {attempt}.", {"attempt": attempt}
-            )
         return LogChunk("", 0, 0, job.is_terminal, 0)
-    path = _path_of(job, row)
-    data = b"" if path is None else _read(path, offset, limit)
-    text, used = _whole_characters(data)
+    source = source_of(job, row)
+    data = b"" if source is None else source.read(offset, limit)
+    text, used = whole_characters(data)
     ended = row.finished_at is not None and (attempt is not None or job.is_terminal)
-    return LogChunk(text, offset, offset + used, ended and len(data) < limit, number)
+    return LogChunk(text, offset, offset + used, ended and len(data) < limit, row.number)
 
 
-def open_whole(job: Job, *, attempt: int | None = None) -> BinaryIO | None:
-    """The whole log of an attempt (default: the latest) as a file; None when there is none."""
-    row = job.attempts.filter(number=job.fence if attempt is None else attempt).first()
-    path = None if row is None else _path_of(job, row)
-    if path is None:
-        return None
-    try:
-        return os.fdopen(os.open(path, _FLAGS), "rb")
-    except OSError:
-        return None
+def attempt_of(job: Job, number: int | None) -> JobAttempt | None:
+    """The attempt of that number, else the latest; None for a job that was never taken.
+
+    Raises NotFound "job.attempt_not_found" for a number that the job does not have.
+    """
+    row = job.attempts.filter(number=job.fence if number is None else number).first()
+    if row is None and number is not None:
+        raise NotFound("job.attempt_not_found", f"This job has no attempt {number}.", {"attempt": number})
+    return row
 
 
-def readable(text: str) -> str:
-    """A log as a person reads it: without terminal colours, and of a progress bar that rewrites its line
-    only the last state."""
-    text = _ANSI.sub("", text)
-    if "\r" not in text:
-        return text
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-
-
-def _path_of(job: Job, attempt: JobAttempt) -> Path | None:
+def source_of(job: Job, attempt: JobAttempt) -> LogSource | None:
+    """Where the log of an attempt is read; None when it is gone."""
     if attempt.log_key:
         try:
-            return get_store().local(attempt.log_key)
+            return FileSource(get_store().local(attempt.log_key))
         except NotFound:
             return None
     from django.conf import settings
 
-    return Path(settings.CONFIG.attempts_dir) / str(job.pk) / str(attempt.number) / LOG_NAME
+    path = Path(settings.CONFIG.attempts_dir) / str(job.pk) / str(attempt.number) / LOG_NAME
+    # What runs on another machine sends its log in pieces.
+    return FileSource(path) if path.exists() else pieces.PieceSource(job.pk, attempt.number)
 
 
-def _read(path: Path, offset: int, limit: int) -> bytes:
-    try:
-        descriptor = os.open(path, _FLAGS)
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(offset)
-        return file.read(limit)
+def pieces_of(source: LogSource, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes from start to end (default: what is there now), a few at a time."""
+    stop = source.size if end is None else end
+    while start < stop:
+        data = source.read(start, min(CHUNK_BYTES * 4, stop - start))
+        if not data:
+            return
+        yield data
+        start += len(data)
 
 
-def _whole_characters(data: bytes) -> tuple[str, int]:
+def whole_characters(data: bytes) -> tuple[str, int]:
     """Decode up to the last whole character: the rest comes with the next piece."""
     for cut in range(min(4, len(data) + 1)):
         end = len(data) - cut

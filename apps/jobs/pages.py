@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
 
 from apps.accounts.models import Project
-from apps.jobs import logs, queries
+from apps.jobs import queries
 from apps.jobs.handlers import kinds
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.queries import JobSummary
@@ -138,30 +137,3 @@ def _advice(job: Job) -> str:
             "The fault is on our side. Start it again; if it comes back, tell an administrator the reference."
         )
     return "The log has the details." if job.state == JobState.FAILED and job.fence else ""
-
-
-@dataclass(frozen=True)
-class LogPane:
-    """The log of a job in a page: the first piece, and where the rest comes from."""
-
-    text: str
-    offset: int
-    url: str
-    download_url: str
-    live: bool
-
-    @classmethod
-    def build(cls, job: Job, *, attempt: int | None = None) -> LogPane:
-        """The end of the log is fetched by the page itself; a short log is there at once."""
-        names = {"project": job.project.slug if job.project else "", "job": job.pk}
-        chunk = logs.read_log(job, attempt=attempt)
-        extra = f"?attempt={attempt}" if attempt is not None else ""
-        number = chunk.attempt
-        follow = extra or (f"?follow&attempt={number}" if number else "?follow")
-        return cls(
-            text=logs.readable(chunk.text),
-            offset=chunk.next_offset,
-            url=reverse("jobs:log", kwargs=names) + follow,
-            download_url=reverse("jobs:log-download", kwargs=names) + extra,
-            live=not chunk.complete,
-        )

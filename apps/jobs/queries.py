@@ -65,6 +65,11 @@ def progress_of(job: Job) -> Progress:
     return Progress(step, total, str(data.get("message") or ""), fraction, elapsed, remaining)
 
 
+def events_of(job: Job) -> list[JobEvent]:
+    """What happened to a job, oldest first."""
+    return list(JobEvent.objects.filter(job_id=job.pk))
+
+
 def job_summary(job: Job, *, history: bool = False) -> JobSummary:
     """Everything a page needs of one job; `history` adds its attempts and events (two queries)."""
     return JobSummary(
@@ -73,7 +78,7 @@ def job_summary(job: Job, *, history: bool = False) -> JobSummary:
         waited=_seconds(job.queued_at, job.started_at or job.finished_at),
         ran=_seconds(job.started_at, job.finished_at),
         attempts=list(job.attempts.all()) if history else [],
-        events=list(JobEvent.objects.filter(job_id=job.pk)) if history else [],
+        events=events_of(job) if history else [],
     )
 
 

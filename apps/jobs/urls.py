@@ -13,6 +13,7 @@ urlpatterns = [
     path("jobs/<uuid:job>/", views.job_detail, name="detail"),
     path("jobs/<uuid:job>/progress", views.job_progress, name="progress"),
     path("jobs/<uuid:job>/log", views.job_log, name="log"),
+    path("jobs/<uuid:job>/log/search", views.job_log_search, name="log-search"),
     path("jobs/<uuid:job>/log/download", views.job_log_download, name="log-download"),
     path("jobs/<uuid:job>/cancel", views.job_cancel, name="cancel"),
     path("schedules/", schedules.schedule_list, name="schedules"),

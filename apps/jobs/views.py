@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -15,6 +15,7 @@ from apps.jobs import logs
 from apps.jobs.access import get_editable_job, get_visible_job
 from apps.jobs.actions import request_cancel
 from apps.jobs.api import whole_number
+from apps.jobs.log_pane import SearchPage, log_answer
 from apps.jobs.pages import JobPage, ListPage
 from foundation.errors import Conflict, NotFound
 from foundation.ui.fragments import render_live
@@ -58,24 +59,22 @@ def job_progress(request: HttpRequest, project: Project, job: Any) -> HttpRespon
 @project_page()
 @require_GET
 def job_log(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
-    """A piece of the log as plain text, from ?offset= bytes. With ?follow the reader goes on from attempt to
-    attempt: X-Next-Attempt names the one whose log comes next, from its beginning."""
+    """Lines of the log for a log pane: from ?offset= bytes on (the line there is number ?line=, its style ?style=),
+    ?before= those that end there, or ?around= a line. With ?follow the reader goes on from attempt to attempt:
+    X-Next-Attempt names the one whose log comes next, from its beginning."""
     found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
-    chunk = logs.read_log(
-        found, offset=whole_number(request, "offset", 0) or 0, attempt=whole_number(request, "attempt", None)
-    )
-    response = HttpResponse(logs.readable(chunk.text), content_type="text/plain; charset=utf-8")
-    response.headers["X-Next-Offset"] = str(chunk.next_offset)
-    following = "follow" in request.GET
-    more = following and 0 < chunk.attempt < found.fence and chunk.complete
-    if more:
-        response.headers["X-Next-Attempt"] = str(chunk.attempt + 1)
-    if following and chunk.attempt:
-        response.headers["X-Attempt"] = str(chunk.attempt)
-    live = more or not chunk.complete or (following and not found.is_terminal)
-    response.headers["X-Live"] = "1" if live else "0"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return log_answer(request, found)
+
+
+@project_page()
+@require_GET
+def job_log_search(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
+    """The lines of the log that contain ?q=: a page, or the list of a log pane."""
+    found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
+    page = SearchPage.build(request, found)
+    template = "jobs/_hits.html" if _is_fragment(request) else "jobs/log_search.html"
+    context = {"page": page, "job": found, "project": project}
+    return render(request, template, context, status=page.problem.status if page.problem else 200)
 
 
 @project_page()
@@ -83,11 +82,17 @@ def job_log(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
 def job_log_download(request: HttpRequest, project: Project, job: Any) -> HttpResponseBase:
     """The whole log as a file."""
     found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
-    file = logs.open_whole(found, attempt=whole_number(request, "attempt", None))
-    if file is None:
+    row = logs.attempt_of(found, whole_number(request, "attempt", None))
+    source = None if row is None else logs.source_of(found, row)
+    size = 0 if source is None else source.size
+    if source is None or not size:
         raise NotFound("job.log_empty", "This job has written nothing.")
     name = f"{found.kind.replace('.', '-')}-{found.pk.hex[-8:]}.log"
-    return FileResponse(file, as_attachment=True, filename=name, content_type="text/plain; charset=utf-8")
+    response = StreamingHttpResponse(
+        logs.pieces_of(source, end=size), content_type="text/plain; charset=utf-8"
+    )
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 @project_page()

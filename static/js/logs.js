@@ -1,98 +1,214 @@
-// Log panes: fetch what is new, follow, pause when scrolled up, jump to latest, find.
+// Log panes: fetch what is new, follow, pause when scrolled up, show earlier lines, find, go to a line.
+// A job's log comes as lines of HTML in pieces that know where they begin; other logs come as plain text.
 const open = new Set();
-const MAX = 2_000_000; // characters kept in the page; the whole file is one download away
+const MOST = 8000; // lines kept in the page; what is above comes back when it is asked for
+const number = (response, name) => Number(response.headers.get(name)) || 0;
 
 function follow(pane) {
   const box = pane.closest(".log");
-  const jump = box.querySelector("[data-log-jump]");
-  const note = box.querySelector("[data-log-note]");
-  let following = true;
-  let offset = Number(pane.dataset.logOffset) || 0;
-  let live = pane.hasAttribute("data-log-live");
+  const part = (name) => box.querySelector(`[data-log-${name}]`);
+  const jump = part("jump"), note = part("note"), form = part("form"), search = part("search"), hits = part("hits");
+  const earlier = Object.assign(document.createElement("button"), { type: "button", className: "button small ghost log-earlier", textContent: "Show earlier lines", hidden: true });
+  pane.before(earlier);
+  let following = true, away = false; // away: the lines shown are not those at the end
+  let at = { offset: pane.dataset.logOffset, line: pane.dataset.logLine, style: pane.dataset.logStyle || "" };
+  let live = pane.hasAttribute("data-log-live"), timer = 0;
   let attempt = ""; // a job may be tried again: its next log is then read from the beginning
   const atEnd = () => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
+  const first = () => pane.querySelector(".log-piece");
   const show = () => {
-    jump.hidden = following;
-    note.textContent = live ? (following ? "Following" : "Paused") : "";
+    jump.hidden = following && !away;
+    note.textContent = live ? (following && !away ? "Following" : "Paused") : "";
+    earlier.hidden = !(Number(first()?.dataset.start) > 0);
   };
   const end = () => { pane.scrollTop = pane.scrollHeight; following = true; show(); };
-  pane.addEventListener("scroll", () => { following = atEnd(); show(); }, { passive: true });
-  jump.addEventListener("click", end);
 
-  function add(text) {
-    const stay = following;
-    pane.append(text);
-    while (pane.textContent.length > MAX && pane.childNodes.length > 1) pane.firstChild.remove();
+  async function ask(values) {
+    const url = new URL(pane.dataset.log, location.href);
+    if (attempt) url.searchParams.set("attempt", attempt);
+    for (const [name, value] of Object.entries(values)) if (value !== undefined) url.searchParams.set(name, value);
+    return fetch(url, { cache: "no-store", redirect: "manual" });
+  }
+  function piece(response, html) {
+    const span = document.createElement("span");
+    span.className = "log-piece";
+    span.dataset.start = number(response, "X-Start");
+    span.dataset.line = number(response, "X-Line");
+    span.innerHTML = html; // the server has escaped what was printed
+    return span;
+  }
+  const forward = (response) => {
+    at = { offset: number(response, "X-Next-Offset"), line: number(response, "X-Next-Line"), style: response.headers.get("X-Style") || "" };
+  };
+
+  function add(node) {
+    const stay = following && !away;
+    const still = pane.querySelector("[data-open]"); // the line that could change comes again
+    if (still) { const held = still.parentElement; still.remove(); if (!held.childNodes.length) held.remove(); }
+    pane.append(node);
+    const pieces = pane.querySelectorAll(".log-piece");
+    let lines = pane.querySelectorAll(".log-line").length;
+    for (const old of stay ? pieces : []) {
+      if (lines <= MOST || old === node) break;
+      lines -= old.childNodes.length;
+      old.remove();
+    }
     if (stay) end();
   }
 
   async function more() {
+    clearTimeout(timer);
     if (!pane.isConnected) return;
     let hurry = false;
     if (!document.hidden) {
       try {
-        const url = new URL(pane.dataset.log, location.href);
-        url.searchParams.set("offset", offset);
-        if (attempt) url.searchParams.set("attempt", attempt);
-        const response = await fetch(url, { headers: { Accept: "text/plain" }, cache: "no-store", redirect: "manual" });
+        const response = await ask(at);
         if (response.ok) {
           const text = await response.text();
-          const next = Number(response.headers.get("X-Next-Offset"));
+          const plain = response.headers.get("Content-Type")?.startsWith("text/plain");
+          const next = number(response, "X-Next-Offset");
           live = response.headers.get("X-Live") === "1";
-          hurry = next - offset > 100_000; // a long log is being caught up with
-          if (text && next > offset) {
-            add(text);
-            offset = next;
-          }
+          hurry = next - at.offset > 100_000; // a long log is being caught up with
+          if (text && (!plain || next > at.offset)) add(plain ? document.createTextNode(text) : piece(response, text));
+          if (away && !hurry) away = false; // the end is reached
+          forward(response);
           attempt = response.headers.get("X-Attempt") || attempt;
           const after = response.headers.get("X-Next-Attempt");
           if (after) {
-            if (offset) add(`\n──── attempt ${after} ────\n`);
+            if (at.offset) add(document.createTextNode(`\n──── attempt ${after} ────\n`));
             attempt = after;
-            offset = 0;
+            at = { offset: 0, line: 1, style: "" };
             hurry = true;
           }
         } else if (response.status < 500) live = false;
       } catch { /* the studio is away for a moment: the next round tries again */ }
     }
     show();
-    if (live) setTimeout(more, hurry ? 50 : 1500);
+    if (live && !away) timer = setTimeout(more, hurry ? 50 : 1500);
   }
 
-  const search = box.querySelector("[data-log-search]");
-  const hits = box.querySelector("[data-log-hits]");
-  let at = -1;
-  function find() {
-    const wanted = search.value.toLowerCase();
-    const found = [];
-    CSS.highlights?.delete("found");
-    if (wanted) {
-      for (const node of pane.childNodes) {
-        const text = node.textContent.toLowerCase();
-        for (let i = text.indexOf(wanted); i >= 0 && found.length < 5000; i = text.indexOf(wanted, i + wanted.length)) {
-          found.push(new StaticRange({ startContainer: node, startOffset: i, endContainer: node, endOffset: i + wanted.length }));
-        }
-      }
-      if (found.length && window.Highlight) CSS.highlights.set("found", new Highlight(...found));
-    }
-    hits.textContent = wanted ? `${found.length ? Math.min(at + 1, found.length) || 1 : 0} of ${found.length}` : "";
-    return found;
+  earlier.addEventListener("click", async () => {
+    const top = first();
+    const response = await ask({ before: top.dataset.start, line: top.dataset.line });
+    if (!response.ok) return;
+    const below = pane.scrollHeight - pane.scrollTop;
+    top.before(piece(response, await response.text()));
+    pane.scrollTop = pane.scrollHeight - below;
+    show();
+  });
+
+  // Lines in the place of those that are shown: around one, or (without values) the end.
+  async function replace(values) {
+    const response = await ask(values);
+    if (!response.ok) return;
+    pane.replaceChildren(piece(response, await response.text()));
+    forward(response);
+    clearTimeout(timer);
+    away = "around" in values;
   }
-  search.addEventListener("input", () => { at = -1; find(); });
+  async function go(line) {
+    const find = () => pane.querySelector(`.log-line[data-n="${line}"]`);
+    if (!find()) await replace({ around: line });
+    const target = find();
+    if (!target) return;
+    pane.querySelector("[data-at]")?.removeAttribute("data-at");
+    target.setAttribute("data-at", "");
+    following = false;
+    pane.scrollTop += target.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    show();
+  }
+  pane.addEventListener("scroll", () => {
+    const was = following;
+    following = atEnd();
+    if (following && away && !was) more();
+    show();
+  }, { passive: true });
+  jump.addEventListener("click", async () => {
+    if (away) await replace({});
+    end();
+    if (live) more();
+  });
+  pane.addEventListener("click", (event) => {
+    const line = event.target.closest(".log-line[data-n]");
+    if (!line || event.clientX - line.getBoundingClientRect().left > 48) return;
+    history.replaceState(null, "", `#log-${line.dataset.n}`);
+    go(line.dataset.n);
+  });
+
+  // Finding: the server looks through the whole log of a job; other logs are looked through here.
+  let chosen = -1, wait = 0;
+  const list = () => [...part("found").querySelectorAll("[data-line]")];
+  function mark(words) {
+    CSS.highlights?.delete("found");
+    if (!words || !window.Highlight) return [];
+    const ranges = [];
+    const walker = document.createTreeWalker(pane, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node && ranges.length < 5000; node = walker.nextNode()) {
+      const text = node.data.toLowerCase();
+      for (let i = text.indexOf(words); i >= 0; i = text.indexOf(words, i + words.length)) ranges.push(new StaticRange({ startContainer: node, startOffset: i, endContainer: node, endOffset: i + words.length }));
+    }
+    CSS.highlights.set("found", new Highlight(...ranges));
+    return ranges;
+  }
+  async function find() {
+    chosen = -1;
+    const words = search.value.toLowerCase();
+    const ranges = mark(words);
+    if (!pane.dataset.logFind || !words.trim()) {
+      part("found").replaceChildren();
+      hits.textContent = words ? `${ranges.length} found` : "";
+      return;
+    }
+    const url = new URL(pane.dataset.logFind, location.href);
+    url.searchParams.set("q", search.value);
+    if (attempt) url.searchParams.set("attempt", attempt);
+    const response = await fetch(url, { headers: { "HX-Request": "true" }, cache: "no-store", redirect: "manual" }).catch(() => null);
+    if (!response || response.status >= 500 || search.value.toLowerCase() !== words) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-log-found]");
+    if (!fresh) return;
+    part("found").replaceWith(document.adoptNode(fresh));
+    count();
+  }
+  const count = () => {
+    const total = Number(part("found").dataset.total);
+    hits.textContent = chosen < 0 ? `${total} ${total === 1 ? "line" : "lines"}` : `${chosen + 1} of ${total}`;
+  };
+  async function step(by) {
+    const found = list();
+    if (!found.length) {
+      const range = mark(search.value.toLowerCase())[0];
+      if (range) pane.scrollTop += range.startContainer.parentElement.getBoundingClientRect().top - pane.getBoundingClientRect().top;
+      return;
+    }
+    chosen = (chosen + by + found.length) % found.length;
+    found.forEach((link, n) => n === chosen ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
+    found[chosen].scrollIntoView({ block: "nearest" });
+    await go(found[chosen].dataset.line);
+    mark(search.value.toLowerCase());
+    count();
+  }
+  search.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(find, 250); });
   search.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
+    if (event.key === "Escape" && search.value) { search.value = ""; find(); event.stopPropagation(); }
+    if (event.key === "Enter" && event.shiftKey) { event.preventDefault(); step(-1); }
+  });
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const found = find();
-    if (!found.length) return;
-    at = (at + (event.shiftKey ? -1 : 1) + found.length) % found.length;
-    const range = new Range();
-    range.setStart(found[at].startContainer, found[at].startOffset);
-    pane.scrollTop += range.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
-    find();
+    if (hits.textContent === "") await find();
+    step(1);
+  });
+  box.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-log-found] [data-line]");
+    if (!link) return;
+    event.preventDefault();
+    chosen = list().indexOf(link) - 1;
+    step(1);
   });
 
   end();
-  if (live && pane.dataset.log) more();
+  const asked = location.hash.match(/^#log-(\d{1,9})$/);
+  if (asked && pane.dataset.logFind) go(asked[1]);
+  if (live && pane.dataset.log && !away) more();
 }
 
 export function openAll() {

@@ -51,6 +51,14 @@ SIGNED_IN = {
     "now",
     "account/tokens/{token}/revoke",
     "teams/new",
+    "workers",
+    "workers/{worker}",
+    "workers/{worker}/drain",
+    "workers/{worker}/resume",
+    "api/v1/workers",
+    "api/v1/workers/{worker}",
+    "api/v1/workers/{worker}/drain",
+    "api/v1/workers/{worker}/resume",
 }
 READS_BY_POST: set[tuple[str, str]] = {("api/v1/projects/{project}/pipelines/validate", "POST")}
 
@@ -74,6 +82,9 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/jobs": {"GET": _V},
     f"{_P}/jobs/{{job}}": {"GET": _V},
     f"{_P}/jobs/{{job}}/logs": {"GET": _V},
+    f"{_P}/jobs/{{job}}/logs/search": {"GET": _V},
+    f"{_P}/jobs/{{job}}/resources": {"GET": _V},
+    f"{_P}/jobs/{{job}}/events": {"GET": _V},
     f"{_P}/jobs/{{job}}/cancel": {"POST": _C},
     f"{_P}/schedules": {"GET": _V, "POST": _C},
     f"{_P}/schedules/preview": {"GET": _V},
@@ -267,6 +278,7 @@ PAGES: dict[str, dict[str, str]] = {
     "p/{project}/jobs/{job}/": {"GET": _V},
     "p/{project}/jobs/{job}/progress": {"GET": _V},
     "p/{project}/jobs/{job}/log": {"GET": _V},
+    "p/{project}/jobs/{job}/log/search": {"GET": _V},
     "p/{project}/jobs/{job}/log/download": {"GET": _V},
     "p/{project}/jobs/{job}/cancel": {"POST": _C},
     "p/{project}/pipelines/": {"GET": _V},

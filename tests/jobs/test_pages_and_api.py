@@ -202,7 +202,7 @@ def test_a_log_is_shown_without_terminal_codes_and_rewritten_lines() -> None:
 def test_a_piece_of_a_log_never_cuts_a_character(tmp_path: Path) -> None:
     data = "aé€😀".encode()
     for size in range(1, len(data) + 1):
-        text, used = logs._whole_characters(data[:size])
+        text, used = logs.whole_characters(data[:size])
         assert text.encode() == data[:used]
         assert size - used < 4
 
@@ -255,8 +255,8 @@ def test_a_logger_of_a_job_writes_nowhere_else(tmp_path: Path, caplog: pytest.Lo
     ("path", "most"),
     [
         ("/p/shop/jobs/", 12),
-        ("/p/shop/jobs/{job}/", 16),
-        ("/p/shop/jobs/{job}/log?follow", 7),
+        ("/p/shop/jobs/{job}/", 18),
+        ("/p/shop/jobs/{job}/log?follow", 9),
         ("/p/shop/jobs/{job}/progress", 7),
         ("/api/v1/projects/shop/jobs", 7),
         ("/api/v1/projects/shop/jobs/{job}", 7),

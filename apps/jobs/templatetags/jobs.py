@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django import template
 
+from apps.jobs.log_pane import LogPane
 from apps.jobs.models import Job
-from apps.jobs.pages import LogPane
-from apps.jobs.queries import JobSummary, job_summary, why_it_waits
+from apps.jobs.queries import JobSummary, job_summary
+from apps.jobs.waiting import why_it_waits
 
 register = template.Library()
 
