@@ -23,17 +23,15 @@ from apps.jobs.handlers import handler_for
 from apps.jobs.history import record_event, tell
 from apps.jobs.models import Job, JobAttempt, Outbox
 from apps.jobs.quotas.use import cpu_so_far, spend
+from apps.jobs.retries import WORKER_LOST as WORKER_LOST
+from apps.jobs.retries import Again, final, try_again
 from apps.jobs.states import ACTIVE, TRANSITIONS, JobState, Outcome
 from foundation.errors import AtelierError, Unavailable
 
 logger = logging.getLogger(__name__)
 
-# A job that took two different workers down with it is not given a third.
-POISON_WORKERS = 2
-WORKER_LOST = "job.worker_lost"
 # Ends that a request to cancel turns into a cancellation: it came first.
 CANCEL_WINS = frozenset({Outcome.SUCCEEDED, Outcome.LOST, Outcome.CANCELLED})
-BACKOFF_SECONDS = (0, 5, 30, 120)
 
 
 SECONDS_HELD = Func(
@@ -143,15 +141,15 @@ def mark_running(*, job_id: uuid.UUID, fence: int, warm: bool | None = None) -> 
     return True
 
 
-def finish(*, job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = False) -> Job | None:
-    """End an attempt exactly once. Returns the job in its new state, or None when this fence is stale (or,
-    with `only_expired`, when its lease has been prolonged meanwhile).
+def finish(*, job_id: uuid.UUID, fence: int, ending: Ending, only: Q | None = None) -> Job | None:
+    """End an attempt exactly once. Returns the job in its new state, or None when this fence is stale (or, with
+    `only`, a condition on the job, when that does not hold under the row's lock: EXPIRED for the reaper).
 
     Success calls the handler's complete() in the same transaction; when that refuses, everything is rolled
     back and the attempt ends as failed (AtelierError) or errored (a bug).
     """
     try:
-        return _finish(job_id, fence, ending, only_expired)
+        return _finish(job_id, fence, ending, only)
     except AtelierError as error:
         # A component that is down is nobody's fault: the attempt is repeated.
         outcome = Outcome.LOST if isinstance(error, Unavailable) else Outcome.FAILED
@@ -175,11 +173,11 @@ BUG = (
 )
 
 
-def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = False) -> Job | None:
+def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only: Q | None = None) -> Job | None:
     with transaction.atomic():
         mine = Job.objects.filter(pk=job_id, fence=fence, state__in=ACTIVE)
-        if only_expired:
-            mine = mine.filter(EXPIRED)
+        if only is not None:
+            mine = mine.filter(only)
         # of=self: project and user are outer joins, which PostgreSQL does not lock.
         job = mine.select_related("project", "created_by").select_for_update(of=("self",)).first()
         if job is None:
@@ -191,11 +189,11 @@ def _finish(job_id: uuid.UUID, fence: int, ending: Ending, only_expired: bool = 
         cpu = cpu_so_far(job, ending.cpu_seconds)
         _close_attempt(job, ending)
         end_job_tokens(job_id=job.pk, fence=fence)
-        again = _retry(job, ending)
+        again = try_again(job, ending)
         if again is not None:
             _requeue(job, ending, again)
         else:
-            _end(job, _final(job, ending))
+            _end(job, final(job, ending))
         spend(job, cpu)
         return job
 
@@ -217,31 +215,8 @@ def _close_attempt(job: Job, ending: Ending) -> None:
     )
 
 
-def _poisonous(job: Job) -> bool:
-    lost = job.attempts.filter(outcome=Outcome.LOST, error_code=WORKER_LOST)
-    return lost.values("worker").distinct().order_by().count() >= POISON_WORKERS
-
-
-def _retry(job: Job, ending: Ending) -> dict[str, Any] | None:
-    """The changed budget when the attempt is to be repeated, else None."""
-    if job.cancel_requested_at is not None:
-        return None
-    if ending.outcome == Outcome.LOST:
-        if not ending.charged:
-            return {}
-        if job.infra_retries_left > 0 and not _poisonous(job):
-            return {"infra_retries_left": F("infra_retries_left") - 1}
-    if ending.outcome == Outcome.FAILED and job.user_retries_left > 0:
-        return {"user_retries_left": F("user_retries_left") - 1}
-    return None
-
-
-def _requeue(job: Job, ending: Ending, budget: dict[str, Any]) -> None:
-    repeats = job.attempts.filter(charged=True).exclude(outcome="").count()
-    delay = BACKOFF_SECONDS[min(repeats, len(BACKOFF_SECONDS) - 1)] if ending.charged else 0
-    if ending.error_code == WORKER_LOST and repeats <= 1:
-        delay = 0  # nothing suggests that it would happen again
-    due = Now() + datetime.timedelta(seconds=delay)
+def _requeue(job: Job, ending: Ending, again: Again) -> None:
+    due = Now() + datetime.timedelta(seconds=again.delay)
     TRANSITIONS.move(
         Job.objects.filter(pk=job.pk, fence=job.fence),
         to=JobState.QUEUED,
@@ -250,11 +225,11 @@ def _requeue(job: Job, ending: Ending, budget: dict[str, Any]) -> None:
         heartbeat_at=None,
         started_at=None,
         queued_at=Now(),
-        not_before=due if delay else None,
+        not_before=due if again.delay else None,
         progress={},
         reason="",
         error_code="",
-        **budget,
+        **again.budget,
     )
     Outbox.objects.create(job=job, queue=job.queue, due_at=due)
     with connection.cursor() as cursor:
@@ -264,21 +239,8 @@ def _requeue(job: Job, ending: Ending, budget: dict[str, Any]) -> None:
         job,
         JobState.QUEUED,
         message=ending.reason,
-        detail={"outcome": str(ending.outcome), "charged": ending.charged, "delay_seconds": delay},
+        detail={"outcome": str(ending.outcome), "charged": ending.charged, "delay_seconds": again.delay},
     )
-
-
-def _final(job: Job, ending: Ending) -> Ending:
-    """An attempt may be lost, a job may not: out of retries it ends as errored."""
-    if ending.outcome != Outcome.LOST:
-        return ending
-    if _poisonous(job):
-        sentence = (
-            f"{POISON_WORKERS} different workers went away while they ran this job, so it is not tried again."
-        )
-        return replace(ending, outcome=Outcome.ERRORED, reason=sentence, error_code="job.poison")
-    sentence = f"{ending.reason} No retries are left."
-    return replace(ending, outcome=Outcome.ERRORED, reason=sentence, error_code="job.lost")
 
 
 def _end(job: Job, ending: Ending) -> None:

@@ -1,10 +1,18 @@
-"""The reaper ends attempts whose lease has run out; the sweeper rings again for work that nobody took."""
+"""The reaper ends attempts whose lease has run out or that overstay a state; the sweeper rings again for work that
+nobody took."""
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Now
 
 from adapters.executors.local import clear_folder
 from adapters.executors.protocol import LOG_NAME
@@ -12,28 +20,87 @@ from apps.jobs import logs, rules
 from apps.jobs.actions import nudge
 from apps.jobs.attempts import EXPIRED, WORKER_LOST, Ending, finish
 from apps.jobs.models import Job, Outbox, Worker
-from apps.jobs.states import ACTIVE, Outcome
+from apps.jobs.states import ACTIVE, JobState, Outcome
 from apps.jobs.turns import overlooked
+from apps.jobs.verdict import seconds
 
 logger = logging.getLogger(__name__)
 BATCH = 500
+EndingOf = Callable[[Job], Ending]
 
 
 def reap() -> int:
-    """End every attempt whose lease is over (or absent) as lost. Returns how many were ended.
+    """End every attempt whose lease is over (or absent) as lost, and every one that overstays its state. Returns
+    how many were ended.
 
-    Safe on any number of nodes: each end is fenced and looks at the lease again under the row's lock.
+    Safe on any number of nodes: each end is fenced and looks at its reason again under the row's lock.
     """
-    held = Job.objects.filter(state__in=ACTIVE).filter(EXPIRED)
+    return sum(_end_where(condition, ending) for condition, ending in [(EXPIRED, _silent), *overstays()])
+
+
+def overstays() -> list[tuple[Q, EndingOf]]:
+    """What an attempt looks like whose worker gives signs of life and does not get it out of its state, and how it
+    ends. A supervisor has limits of its own, which are shorter: these are for one that hangs."""
+    second = Value(datetime.timedelta(seconds=1))
+    given = ExpressionWrapper(F("timeout_seconds") * second, output_field=DurationField())
+    starting = Q(state=JobState.STARTING, attempts__number=F("fence"))
+    running = Q(state=JobState.RUNNING, timeout_seconds__isnull=False)
+    return [
+        (starting & Q(attempts__started_at__lt=_ago(2 * rules.START)), _never_began),
+        (running & Q(started_at__lt=_ago(rules.GRACE + rules.OVERTIME) - given), _never_ended),
+        (
+            Q(state=JobState.STOPPING, cancel_requested_at__lt=_ago(rules.GRACE + rules.OVERSTOP)),
+            _never_stopped,
+        ),
+    ]
+
+
+def _end_where(condition: Q, ending_of: EndingOf) -> int:
+    held = Job.objects.filter(condition, state__in=ACTIVE)
     ended = 0
-    for job_id, fence, worker in list(held.values_list("pk", "fence", "worker")[:BATCH]):
-        reason = f"The worker {worker} stopped answering." if worker else "No worker held this job."
-        ending = Ending(Outcome.LOST, reason, WORKER_LOST)
-        job = finish(job_id=job_id, fence=fence, ending=ending, only_expired=True)
-        if job is not None:
+    for job in list(held.only("pk", "fence", "worker", "timeout_seconds", "reason")[:BATCH]):
+        ending = ending_of(job)
+        try:
+            done = finish(job_id=job.pk, fence=job.fence, ending=ending, only=condition)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # Whatever is wrong with one must not keep the others waiting.
+            logger.exception("job %s fence %s cannot be ended as %s", job.pk, job.fence, ending.error_code)
+            continue
+        if done is not None:
             ended += 1
-            logger.warning("job %s fence %s was lost by %s: now %s", job_id, fence, worker, job.state)
+            logger.warning(
+                "job %s fence %s of %s: %s now %s",
+                job.pk, job.fence, job.worker, ending.reason, done.state,
+            )  # fmt: skip
     return ended
+
+
+def _silent(job: Job) -> Ending:
+    reason = f"The worker {job.worker} stopped answering." if job.worker else "No worker held this job."
+    return Ending(Outcome.LOST, reason, WORKER_LOST)
+
+
+def _never_began(job: Job) -> Ending:
+    reason = (
+        f"The worker {job.worker} did not get the program to its first line in {seconds(2 * rules.START)}."
+    )
+    return Ending(Outcome.LOST, reason, "job.start_timeout")
+
+
+def _never_ended(job: Job) -> Ending:
+    given = seconds(job.timeout_seconds)
+    reason = f"It was given {given}, and the worker {job.worker} did not end it for long after that."
+    return Ending(Outcome.TIMED_OUT, reason, "job.timeout")
+
+
+def _never_stopped(job: Job) -> Ending:
+    return Ending(Outcome.CANCELLED, job.reason or "Cancelled.", "job.cancelled")
+
+
+def _ago(count: float) -> Any:
+    return Now() - datetime.timedelta(seconds=count)
 
 
 def reap_predecessors(*, host: str, attempts_dir: Path) -> int:

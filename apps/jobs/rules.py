@@ -24,6 +24,12 @@ GRACE = _number("ATELIER_GRACE_SECONDS", 10.0)
 WARM_UP = 4.0
 # A program whose process does not exist after so long cannot be launched.
 LAUNCH = 120.0
+# From the program's start to its first line; as long again may its preparation take before the reaper ends it.
+START = _number("ATELIER_START_SECONDS", 300.0)
+# What a supervisor that still beats may take beyond the time of its job (it may be copying what the job has left),
+# and beyond the grace of one that is to stop, before the reaper ends the attempt in its place.
+OVERTIME = 600.0
+OVERSTOP = 15.0
 # How long a finished result is kept for a database that is away.
 FINISH = 600.0
 # A worker that is told to stop lets its jobs finish for so long before it returns them to the queue.

@@ -34,7 +34,17 @@ from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
 from apps.jobs.models import Job
 from apps.jobs.states import Outcome, Where
-from apps.jobs.verdict import DRAINED, NO_SPACE, SILENT_DATABASE, UNEXPLAINED, Stop, judge, refused, surprised
+from apps.jobs.verdict import (
+    DRAINED,
+    NO_SPACE,
+    SILENT_DATABASE,
+    UNEXPLAINED,
+    Stop,
+    judge,
+    refused,
+    seconds,
+    surprised,
+)
 from foundation.errors import AtelierError
 from foundation.tasks import SandboxPlan
 
@@ -64,10 +74,12 @@ class Supervisor:
 
     def abandon(self) -> None:
         """Give back, uncharged, what still does not listen: this process is about to end."""
+        ending = Ending(Outcome.LOST, DRAINED, "job.drained", charged=False)
         for job_id, fence in self.heart.watched():
-            attempts.finish(
-                job_id=job_id, fence=fence, ending=Ending(Outcome.LOST, DRAINED, "job.drained", charged=False)
-            )
+            try:
+                attempts.finish(job_id=job_id, fence=fence, ending=ending)
+            except Exception as error:  # one that cannot be given back must not keep the others
+                logger.warning("job %s cannot be given back: %s: %s", job_id, type(error).__name__, error)
 
     def run(
         self,
@@ -153,6 +165,7 @@ class Supervisor:
     ) -> Ending | None:
         watch.pulse.samples.memory_limit = plan.memory_bytes
         handle = self.executor.start(plan, folder)
+        watch.launched_at = time.monotonic()
         try:
             end = self._follow(handle, watch)
             if watch.pulse.lost:
@@ -271,6 +284,7 @@ class Watch:
     pulse: Pulse
     supervisor: Supervisor
     began: float = field(default_factory=time.monotonic)
+    launched_at: float | None = None
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
 
@@ -283,9 +297,19 @@ class Watch:
             self.stop = Stop(
                 Outcome.TIMED_OUT, f"Stopped after {limit} s, the time it was given.", "job.timeout"
             )
+        elif self._stuck():
+            self.stop = Stop(
+                Outcome.LOST,
+                f"The program did not reach its first line in {seconds(rules.START)}.",
+                "job.start_timeout",
+            )
         elif self._drained():
             self.stop = Stop(Outcome.LOST, DRAINED, "job.drained", charged=False)
         return self.stop
+
+    def _stuck(self) -> bool:
+        at = self.launched_at
+        return at is not None and not self.pulse.started and self.clock() - at > rules.START
 
     def _drained(self) -> bool:
         at = self.supervisor.drained_at

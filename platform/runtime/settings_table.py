@@ -33,9 +33,11 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_MEMORY_GB": "memory that this worker's jobs may use together (default: 80 % of the machine's)",
     "ATELIER_GPUS": "graphics processors that this worker offers (default: those of NVIDIA it finds)",
     "ATELIER_LEASE_SECONDS": "a worker silent for so long has lost its jobs (default 45)",
+    "ATELIER_START_SECONDS": "from the start of a job's program to its first line (default 300)",
     "ATELIER_GRACE_SECONDS": "from SIGTERM to SIGKILL of a job's child (default 10)",
     "ATELIER_DRAIN_SECONDS": "how long a stopping worker lets its jobs finish (default 4)",
     "ATELIER_INTERNAL_URL": "address of web as jobs reach it, where it is not this machine (http://web:8000)",
+    "ATELIER_GIT_ALLOW": "hosts inside the network (git.corp.local:8443) and folders (/srv/git) that code may be fetched from",
     "ATELIER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "ATELIER_DEBUG": "1 shows tracebacks in pages: for development, never where others can reach it",
     "ATELIER_CHROMIUM": "path of the Chromium that browser tests drive",
@@ -51,6 +53,7 @@ SECRET_SETTINGS = (
 
 SECONDS = {  # from, to; apps.jobs.rules reads them
     "ATELIER_LEASE_SECONDS": (2.0, 3600.0),
+    "ATELIER_START_SECONDS": (1.0, 86_400.0),
     "ATELIER_GRACE_SECONDS": (0.1, 600.0),
     "ATELIER_DRAIN_SECONDS": (0.0, 86_400.0),
 }

@@ -167,7 +167,7 @@ def test_the_reaper_finds_a_lease_that_is_null(claimed: Callable[..., Job]) -> N
 def test_the_reaper_leaves_a_living_attempt_alone(claimed: Callable[..., Job]) -> None:
     job = claimed()
     assert reap() == 0
-    late = attempts.finish(job_id=job.pk, fence=1, ending=LOST, only_expired=True)
+    late = attempts.finish(job_id=job.pk, fence=1, ending=LOST, only=attempts.EXPIRED)
     assert late is None
 
 
