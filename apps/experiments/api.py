@@ -20,7 +20,8 @@ from apps.experiments.access import (
 from apps.experiments.models import Experiment, Run
 from apps.experiments.presenting import experiment_json, run_json
 from apps.experiments.scripts.actions import start_script
-from apps.experiments.scripts.received import is_script, received_code
+from apps.experiments.scripts.kept import list_files
+from apps.experiments.scripts.received import body_of, is_script, received_code
 from apps.experiments.scripts.spec import ScriptSpec, parse_script, read_json
 from apps.experiments.scripts.views import code_response
 from apps.experiments.spec import parse_spec
@@ -117,9 +118,9 @@ class RunsView(ProjectAPIView):
         return _answer(run_json(queries.row_of(run), full=True), status=201)
 
     def _script(self, request: Any) -> ScriptSpec:
-        source, filename = received_code(request)
-        body = read_json(request.data.get("spec"))
-        return parse_script(body, source=source, filename=filename, actor=self.actor, project=self.project)
+        asked = body_of(request)
+        body = asked if isinstance(asked, dict) else read_json(asked)
+        return parse_script(body, upload=received_code(request), actor=self.actor, project=self.project)
 
 
 class RunView(ProjectAPIView):
@@ -224,11 +225,32 @@ class RunLogsView(ProjectAPIView):
 
 
 class RunCodeView(ProjectAPIView):
-    """The script of a run, where it has one of its own."""
+    """The code of a run, where it has its own: a script, a zip of all files, or one of them."""
 
-    @extend_schema(operation_id="runs_code", responses={(200, "text/x-python"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="runs_code",
+        parameters=[OpenApiParameter("file", OpenApiTypes.STR, description="Path of one file")],
+        responses={
+            (200, "text/x-python"): OpenApiTypes.BINARY,
+            (200, "application/zip"): OpenApiTypes.BINARY,
+        },
+    )
     def get(self, request: Any, project: str, run: str) -> HttpResponseBase:
-        return code_response(get_visible_run(self.actor, self.project, run))
+        found = get_visible_run(self.actor, self.project, run)
+        return code_response(found, request.query_params.get("file", ""))
+
+
+class RunCodeFilesView(ProjectAPIView):
+    """The files of a run's code."""
+
+    order_fields = ()
+
+    @extend_schema(operation_id="runs_code_files", responses=schemas.CodeFile(many=True))
+    def get(self, request: Any, project: str, run: str) -> Response:
+        files = list_files(get_visible_run(self.actor, self.project, run))
+        return Listing(files, key=lambda file: file[0]).answer(
+            request, lambda f: {"path": f[0], "size": f[1]}
+        )
 
 
 class RunArtifactsView(ProjectAPIView):
@@ -339,6 +361,7 @@ api_urlpatterns = [
     api_path(rf"{RUN}/(?P<verb>cancel|trash|restore)", RunVerbView.as_view(), name="run-verb"),
     api_path(rf"{RUN}/logs", RunLogsView.as_view(), name="run-logs"),
     api_path(rf"{RUN}/code", RunCodeView.as_view(), name="run-code"),
+    api_path(rf"{RUN}/code/files", RunCodeFilesView.as_view(), name="run-code-files"),
     api_path(rf"{RUN}/metrics", RunMetricsView.as_view(), name="run-metrics"),
     api_path(rf"{RUN}/metrics/(?P<key>.+?)", RunMetricView.as_view(), name="run-metric"),
     api_path(rf"{RUN}/artifacts", RunArtifactsView.as_view(), name="run-artifacts"),

@@ -25,7 +25,8 @@ from apps.experiments.queries import (
     row_of,
     split_parameters,
 )
-from apps.experiments.scripts.page import CodeTab, code_tab, frames_of
+from apps.experiments.scripts.browser import CodeTab, code_tab
+from apps.experiments.scripts.page import frames_of
 from apps.experiments.state_filter import STATES
 from apps.experiments.states import NOT_CHOSEN
 from apps.lineage import queries as lineage
@@ -357,7 +358,7 @@ def _overview(request: HttpRequest, row: RunRow) -> dict[str, Any]:
 
 
 def _code(request: HttpRequest, row: RunRow) -> dict[str, Any]:
-    return {"code": code_tab(row.run)}
+    return {"code": code_tab(row.run, request.GET.get("file", "").strip("/"))}
 
 
 def _curves(request: HttpRequest, row: RunRow) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from apps.experiments.models import Experiment
+from apps.experiments.models import Experiment, Run
 from apps.experiments.queries import ExperimentSummary, RunRow
 from foundation.clock import iso
 
@@ -25,7 +25,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
         "target": run.target or None,
         "task": run.task or None,
         "algorithm": run.algorithm or None,
-        "code": {"name": run.code_name, "sha256": run.code_digest} if run.code_digest else None,
+        "code": _code_json(run) if run.code_digest else None,
         "parameters": dict(row.parameters),
         "features": run.features,
         "seed": run.seed,
@@ -55,12 +55,20 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
             else [],
             "channels": {
                 one.channel: {"dataset": one.dataset_version.label, "format": one.format}
+                | ({} if one.header else {"header": False})
                 for one in run.inputs.select_related("dataset_version__dataset")
             }
             if run.code_digest
             else {},
+            "variables": dict(job.spec.get("variables") or {}) if job else {},
         }
     return found
+
+
+def _code_json(run: Run) -> dict[str, Any]:
+    """name and sha256; for an archive or a repository also where it came from."""
+    source = {"source": run.code_source} if run.code_source else {}
+    return {"name": run.code_name, "sha256": run.code_digest, **source}
 
 
 def _model_json(model: dict[str, Any] | None, *, full: bool) -> dict[str, Any] | None:

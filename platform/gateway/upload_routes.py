@@ -54,11 +54,11 @@ ROUTES: tuple[UploadRoute, ...] = (
     _page("datasets/[^/]+/versions/new"),
     _api("deployments/[^/]+/events"),
     _page("deployments/[^/]+/events"),
-    UploadRoute(re.compile(f"{API}/runs/?"), limit=MEGABYTE, file_field="code"),
+    UploadRoute(re.compile(f"{API}/runs/?"), limit=50 * MEGABYTE, file_field="code", optional=True),
     UploadRoute(
         re.compile(f"{PAGE}/experiments/new/script/?"),
         page=True,
-        limit=MEGABYTE,
+        limit=50 * MEGABYTE,
         file_field="code",
         optional=True,
     ),

@@ -183,7 +183,7 @@ def test_a_run_of_an_algorithm_has_no_code(
         (b"import os\n", "script.no_entry_point", "nothing would run"),
         (b"X = 3\ndef helper(): pass\ndef train(): pass", "script.no_entry_point", "train()"),
         (b'{"cells": [], "nbformat": 4}', "script.not_python", "notebook"),
-        (b"PK\x03\x04\x00", "script.not_text", "NUL"),
+        (b"PK\x03\x04\x00", "archive.unreadable", "end is missing"),
         (b"#!/bin/bash\nset -e\nls -l", "script.not_python", "/bin/bash"),
     ],
 )

@@ -1,8 +1,9 @@
 """The program that runs somebody's own script as an MLflow run: lay out, run, watch, judge, keep.
 
-Payload: run_id, project, script (its file name), parameters, channels [{name, format}]. Inputs: "code", and
-the Parquet parts of each channel as "<channel>/part-00000". The answer is what the run's row keeps: model,
-files, left_out, model_files, environment.
+Payload: run_id, project, script (its path), packed (whether the code is a zip of files), root (the folder in it
+that holds them), parameters, variables, channels [{name, format, header}]. Inputs: "code", and the Parquet parts of
+each channel as "<channel>/part-00000". The answer is what the run's row keeps: model, files, left_out, model_files,
+environment.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from adapters.tracking.client import OutputLog, run_log
 from apps.experiments.sandbox import environment
 from apps.experiments.sandbox.script_channels import lay_out
-from apps.experiments.sandbox.script_child import ANSWER_BYTES, run_forked
+from apps.experiments.sandbox.script_child import run_forked
 from apps.experiments.sandbox.script_contract import (
     Folders,
     arguments,
@@ -30,12 +31,15 @@ from apps.experiments.sandbox.script_contract import (
     variables,
     write_config,
 )
+from apps.experiments.sandbox.script_main import ANSWER_BYTES
 from apps.experiments.sandbox.script_outputs import keep
+from apps.experiments.sandbox.unpacking import unpack
 from foundation.tasks import Context, UserError
 
 LOOK_SECONDS = 0.2
 HINTS = {"ModuleNotFoundError": " A script has the packages that the studio itself uses."}
 FAILURE_BYTES = 2000
+FRAME = ("file", "line", "function", "text")
 
 
 @dataclass(frozen=True)
@@ -59,42 +63,49 @@ def run(ctx: Context, open_log: Callable[[], OutputLog]) -> dict[str, Any]:
     folders = Folders(ctx.folder)
     folders.make()
     name = str(ctx.payload["script"])
-    script = folders.code / name
-    shutil.copyfile(ctx.inputs["code"], script)
+    base = folders.code / str(ctx.payload.get("root") or "")
+    script = base / name
+    if ctx.payload.get("packed"):
+        ctx.log.info("Unpacked %s files of code.", f"{unpack(ctx.inputs['code'], folders.code):,}")
+    else:
+        shutil.copyfile(ctx.inputs["code"], script)
     parameters: dict[str, Any] = ctx.payload["parameters"]
     channels = {str(c["name"]): str(c["format"]) for c in ctx.payload["channels"]}
     ctx.progress(0, None, "Laying out the inputs")
-    lay_out(ctx, folders, channels)
+    lay_out(
+        ctx, folders, channels, [str(c["name"]) for c in ctx.payload["channels"] if not c.get("header", True)]
+    )
     write_config(folders, parameters, channels)
     ctx.progress(0, None, f"Running {name}")
-    end = _watch(
-        ctx,
+    contract = variables(
         folders,
-        script,
-        arguments(parameters),
-        variables(
-            folders,
-            script=name,
-            parameters=parameters,
-            channels=channels,
-            run_id=str(ctx.payload["run_id"]),
-            project=str(ctx.payload["project"]),
-            processors=environment.processors(),
-        ),
+        script=name,
+        parameters=parameters,
+        channels=channels,
+        run_id=str(ctx.payload["run_id"]),
+        project=str(ctx.payload["project"]),
+        processors=environment.processors(),
     )
+    given = {**ctx.payload.get("variables", {}), **contract, "SM_MODULE_DIR": str(base)}
+    interpreter = str(ctx.payload.get("interpreter") or "")
+    end = _watch(ctx, folders, script, base, arguments(parameters), given)
+    if interpreter and end.told.get("type") == "ModuleNotFoundError":
+        end.told["hint"] = f" Add it to the requirements of the environment {ctx.payload.get('packages')}."
     if end.stopped:
         raise UserError("The script was stopped.", code="script.stopped")
     if end.code == 0:
         ctx.progress(1, 1, "Keeping what it wrote")
         kept = keep(ctx, folders, open_log)
-        return {**kept, "environment": environment.describe()}
+        return {**kept, "environment": environment.describe(interpreter)}
     problem = judge(end, name, read_text(folders.failure, FAILURE_BYTES))
     if not (isinstance(problem, UserError) and problem.code == "job.disk_limit"):
         keep(ctx, folders, open_log, failed=True)
     raise problem
 
 
-def _watch(ctx: Context, folders: Folders, script: Path, argv: list[str], given: dict[str, str]) -> End:
+def _watch(
+    ctx: Context, folders: Folders, script: Path, base: Path, argv: list[str], given: dict[str, str]
+) -> End:
     """Fork the script and follow it to its end."""
     stopped = [False]
 
@@ -109,7 +120,16 @@ def _watch(ctx: Context, folders: Folders, script: Path, argv: list[str], given:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        run_forked(script, arguments=argv, variables=given, answer=writing, parent=me)
+        run_forked(
+            script,
+            base=base,
+            work=folders.root,
+            arguments=argv,
+            variables=given,
+            answer=writing,
+            parent=me,
+            interpreter=str(ctx.payload.get("interpreter") or ""),
+        )
     os.close(writing)
     told, said, listening = b"", "", True
     with os.fdopen(reading, "rb", buffering=0) as answer:
@@ -202,14 +222,14 @@ def _exception(told: dict[str, Any], name: str, lead: str) -> UserError:
         )
     lines = str(told.get("message") or "").strip().splitlines() or [""]  # the others stand in the log
     said = f"{told.get('type')}: {lines[0].rstrip('.')}".removesuffix(": ")
-    more = HINTS.get(str(told.get("type")), "")
+    more = str(told.get("hint") or HINTS.get(str(told.get("type")), ""))
     if "skops_trusted_types" in lines[0]:
         more = ' Give log_model or save_model serialization_format="cloudpickle".'
     frames = [frame for frame in told.get("frames") or () if isinstance(frame, dict)]
     return UserError(
         f"{lead}{said}{_place(told, name)}.{more}",
         code="script.failed",
-        detail={"frames": [{k: frame.get(k) for k in ("line", "function", "text")} for frame in frames]},
+        detail={"frames": [{k: frame.get(k) for k in FRAME} for frame in frames]},
     )
 
 
@@ -226,4 +246,4 @@ def _place(told: dict[str, Any], name: str) -> str:
         return ""
     last = frames[-1]
     inside = f", in {last['function']}" if last.get("function") not in (None, "<module>") else ""
-    return f" ({name}, line {last.get('line')}{inside})"
+    return f" ({last.get('file') or name}, line {last.get('line')}{inside})"

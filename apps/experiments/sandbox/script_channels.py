@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ from foundation.tasks import Context, UserError
 BATCH_ROWS = 50_000
 
 
-def lay_out(ctx: Context, folders: Folders, channels: Mapping[str, str]) -> None:
+def lay_out(ctx: Context, folders: Folders, channels: Mapping[str, str], bare: Collection[str] = ()) -> None:
     """Fill the folder of every channel. Copies, not links: a script that writes into its input does not change
-    the dataset. Raises UserError "input.not_csv" for a column that CSV cannot hold."""
+    the dataset. bare: channels whose CSV has no line of names. Raises UserError "input.not_csv" for a column that CSV cannot hold."""
     for channel, kind in channels.items():
         folder = folders.channel(channel)
         folder.mkdir()
         names = sorted(name for name in ctx.inputs if name.rpartition("/")[0] == channel)
         parts = [ctx.inputs[name] for name in names]
         if kind == "csv":
-            write_csv(parts, folder / f"{channel}.csv", channel)
+            write_csv(parts, folder / f"{channel}.csv", channel, header=channel not in bare)
         else:
             for name, part in zip(names, parts, strict=True):
                 shutil.copyfile(part, folder / f"{name.rpartition('/')[2]}.parquet")
@@ -35,8 +35,8 @@ def lay_out(ctx: Context, folders: Folders, channels: Mapping[str, str]) -> None
         )
 
 
-def write_csv(parts: Sequence[Path], path: Path, channel: str) -> None:
-    """All rows of the parts as one CSV file with a line of names."""
+def write_csv(parts: Sequence[Path], path: Path, channel: str, *, header: bool = True) -> None:
+    """All rows of the parts as one CSV file, with a line of names unless header is false."""
     import pyarrow as pa
     import pyarrow.csv as csv
     import pyarrow.parquet as pq
@@ -50,7 +50,9 @@ def write_csv(parts: Sequence[Path], path: Path, channel: str) -> None:
                 table = _plain(pa.Table.from_batches([batch]))
                 if writer is None:
                     schema = table.schema
-                    writer = csv.CSVWriter(path, schema)
+                    writer = csv.CSVWriter(
+                        path, schema, write_options=csv.WriteOptions(include_header=header)
+                    )
                 writer.write_table(table.cast(schema))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise UserError(

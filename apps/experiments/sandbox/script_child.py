@@ -6,23 +6,19 @@ studio's own modules are out of its way. How it ended travels through a pipe, si
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import errno
-import json
-import linecache
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from adapters.executors import landlock
 from adapters.executors.child import leave
 from adapters.executors.confine import die_with_parent, drop_capabilities
+from apps.experiments.sandbox import script_main
 
 OWN_PACKAGES = ("apps", "adapters", "foundation", "gateway", "runtime", "atelier")
 #: Without /opt, /srv, /home and the like, where a studio may keep its data.
@@ -33,27 +29,44 @@ SYSTEM = (
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")  # noqa: S108
 #: Processes and threads that a script may have beside those its account has already.
 TASKS = 1024
-#: An answer fits into a pipe, so that writing it never waits for a reader.
-ANSWER_BYTES = 32 * 1024
-MESSAGE_LENGTH = 1500
-FRAMES = 8
 
 
 def run_forked(
-    script: Path, *, arguments: Sequence[str], variables: Mapping[str, str], answer: int, parent: int
+    script: Path,
+    *,
+    base: Path,
+    work: Path,
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    answer: int,
+    parent: int,
+    interpreter: str = "",
 ) -> NoReturn:
-    """Become the script; never returns. answer: the writing end of a pipe; parent: who forked us."""
+    """Become the script; never returns. base: the folder of all its code, its current folder; work: what it may
+    write into; answer: the writing end of a pipe; parent: who forked us; interpreter: the Python of another
+    environment."""
     code = 1
     try:
-        _settle(script, arguments, variables, parent)
-        code = _execute(script, answer)
+        program = Path(script_main.__file__).read_text(encoding="utf-8") if interpreter else ""
+        _settle(script, base, work, arguments, variables, parent, interpreter)
+        if interpreter:
+            _become(interpreter, program, [str(answer), str(script), str(base), *arguments])
+        code = script_main.execute(script, base, answer)
     except BaseException:
         traceback.print_exc()
     finally:
         leave(code)
 
 
-def _settle(script: Path, arguments: Sequence[str], variables: Mapping[str, str], parent: int) -> None:
+def _settle(
+    script: Path,
+    base: Path,
+    work: Path,
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    parent: int,
+    interpreter: str,
+) -> None:
     os.setsid()
     die_with_parent(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -61,30 +74,38 @@ def _settle(script: Path, arguments: Sequence[str], variables: Mapping[str, str]
         os.close(3)  # the job's own progress pipe
     _limit_tasks()
     os.environ.update(variables)
-    os.chdir(script.parent)
-    sys.argv = [script.name, *arguments]
+    os.chdir(base)
+    sys.argv = [script.relative_to(base).as_posix(), *arguments]
     roots = {str(Path(__file__).resolve().parents[3]), str(Path(__file__).resolve().parents[3] / "platform")}
-    sys.path[:] = [str(script.parent), *(entry for entry in sys.path if entry not in roots)]
+    own = dict.fromkeys([str(script.parent), str(base)])
+    sys.path[:] = [*own, *(entry for entry in sys.path if entry not in roots)]
     drop_capabilities()
-    landlock.restrict(read=_readable(), write=_writable(script))
+    landlock.restrict(read=_readable(interpreter), write=_writable(work))
     for name in list(sys.modules):
         if name.partition(".")[0] in OWN_PACKAGES:
             del sys.modules[name]
 
 
-def _readable() -> set[str]:
+def _readable(interpreter: str) -> set[str]:
     """What a Python program reads of the machine: the system, the interpreter and its packages."""
-    own = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable))}
+    other = {str(Path(interpreter).parents[1])} if interpreter else set()
+    own = {
+        *other,
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        os.path.dirname(os.path.realpath(sys.executable)),
+    }
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     certificates = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     found = {*SYSTEM, *own, *sys.path, *libraries, *certificates}
     return {path for path in found if os.path.isabs(path) and path != "/"}
 
 
-def _writable(script: Path) -> set[str]:
+def _writable(work: Path) -> set[str]:
     """Its working folder, its home and its temporary folder, and the devices that every program may use. Not
     what lies beside them: the log, and the result that the studio reads."""
-    return {str(script.parent.parent), os.environ["HOME"], os.environ["TMPDIR"], *DEVICES}
+    return {str(work), os.environ["HOME"], os.environ["TMPDIR"], *DEVICES}
 
 
 def _limit_tasks() -> None:
@@ -118,66 +139,16 @@ def _tasks_of(user: int) -> int | None:
     return total
 
 
-def _execute(script: Path, answer: int) -> int:
-    """Run the file; returns the exit code, and writes an answer for every end that is not a plain exit."""
-    source = script.read_text(encoding="utf-8-sig")
-    name = script.name
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    module = ModuleType("__main__")
-    module.__dict__.update({"__file__": str(script), "__builtins__": builtins})
-    sys.modules["__main__"] = module
-    try:
-        exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 (its purpose)
-    except SystemExit as error:
-        return _after_exit(error, answer)
-    except BaseException as error:
-        _say(answer, _told(error, name))
-        _print(error, name)
-        return 1
-    return 0
+def _become(interpreter: str, program: str, given: list[str]) -> NoReturn:
+    """Go on in the Python of another environment: the same process, the same confinement, other packages.
 
-
-def _after_exit(error: SystemExit, answer: int) -> int:
-    if error.code is None or isinstance(error.code, int):
-        return (error.code or 0) & 0xFF
-    print(error.code, file=sys.stderr)
-    _say(answer, {"kind": "exit", "message": str(error.code)[:MESSAGE_LENGTH]})
-    return 1
-
-
-def _told(error: BaseException, name: str) -> dict[str, Any]:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return {
-        "kind": "memory" if isinstance(error, MemoryError) else "disk" if full else "exception",
-        "type": type(error).__name__,
-        "message": _text(error),
-        "too_large": isinstance(error, OSError) and error.errno == errno.EFBIG,
-        "frames": [
-            {"line": frame.lineno, "function": frame.name, "text": (frame.line or "")[:200]}
-            for frame in frames[-FRAMES:]
-        ],
-    }
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:MESSAGE_LENGTH]
-    except Exception:
-        return ""
-
-
-def _say(answer: int, content: dict[str, Any]) -> None:
-    data = json.dumps(content).encode()
-    if len(data) <= ANSWER_BYTES:
-        with contextlib.suppress(OSError):
-            os.write(answer, data)
-
-
-def _print(error: BaseException, name: str) -> None:
-    """The traceback as Python prints it, from the script's first line on."""
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != name:
-        trace = trace.tb_next
+    program: the text of script_main; given: its arguments, the descriptor of the answer first.
+    """
+    place = str(Path(interpreter).parents[1])
+    os.environ["VIRTUAL_ENV"] = place
+    os.environ["PATH"] = os.pathsep.join([f"{place}/bin", os.environ.get("PATH", os.defpath)])
+    os.set_inheritable(int(given[0]), True)
     sys.stdout.flush()
-    traceback.print_exception(type(error), error, trace)
+    sys.stderr.flush()
+    call = f"{program}\n\nsys.exit(begin(sys.argv[1:]))\n"
+    os.execv(interpreter, [interpreter, "-c", call, *given])  # noqa: S606  (the environment that was asked for)

@@ -7,7 +7,8 @@ import hashlib
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from foundation.errors import Invalid, TooLarge
 
@@ -24,16 +25,15 @@ _PACKAGES = frozenset(
 
 @dataclass(frozen=True)
 class Code:
-    """A script that may run. digest: SHA-256 of the bytes, 64 hex digits."""
+    """Code that may run. name: the file that is run; data: that file, or the zip of all files; digest: SHA-256 of
+    these bytes, 64 hex digits; text: the source of the file; source: where an archive or a repository came from
+    ({} for one file), with its "root" where all files lie in one folder."""
 
     name: str
     data: bytes
     digest: str
-
-    @property
-    def text(self) -> str:
-        """The source, without a byte order mark."""
-        return self.data.decode("utf-8-sig")
+    text: str
+    source: dict[str, Any] = field(default_factory=dict)
 
 
 def check_code(data: bytes, name: str) -> Code:
@@ -49,7 +49,7 @@ def check_code(data: bytes, name: str) -> Code:
     tree = _parse(text, name)
     if not any(_does_something(statement) for statement in tree.body):
         raise _nothing_to_run(tree, name)
-    return Code(name, data, hashlib.sha256(data).hexdigest())
+    return Code(name, data, hashlib.sha256(data).hexdigest(), text)
 
 
 def check_name(name: object, *, field: str = "entry_point") -> str:

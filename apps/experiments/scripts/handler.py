@@ -8,8 +8,10 @@ from typing import Any
 from adapters.storage import get_store
 from adapters.tracking import get_tracking
 from apps.accounts.access import SYSTEM
+from apps.environments import uses
 from apps.experiments.models import Run
-from apps.experiments.scripts.actions import SCRIPT, code_key
+from apps.experiments.scripts.actions import SCRIPT
+from apps.experiments.scripts.kept import code_key
 from apps.experiments.scripts.spec import DISK_BYTES, check_allowed
 from apps.experiments.states import InputFormat
 from apps.experiments.tasks import Train, client_environment
@@ -35,8 +37,14 @@ class RunScript(Train):
         check_allowed(SYSTEM, run.project)
         if job.fence > 1:
             get_tracking().reset_run(run.hex)
+        environment = uses.environment_of(job)
+        interpreter = uses.interpreter_for(job)
+        if environment is not None and run.environment != environment.digest:
+            Run.objects.filter(pk=run.pk).update(environment=environment.digest)
+        variables = dict(job.spec.get("variables") or {})
         channels = list(run.inputs.select_related("dataset_version__dataset"))
-        inputs = {"code": str(get_store().local(code_key(run.project, run.code_digest)))}
+        key = code_key(run.project, run.code_digest, run.code_source)
+        inputs = {"code": str(get_store().local(key))}
         size = 0
         for one in channels:
             parts = one.dataset_version.local_parts()
@@ -49,14 +57,24 @@ class RunScript(Train):
                 "run_id": run.hex,
                 "project": run.project.slug,
                 "script": run.code_name,
+                "packed": bool(run.code_source),
+                "root": run.code_source.get("root", ""),
                 "parameters": run.parameters,
-                "channels": [{"name": one.channel, "format": one.format} for one in channels],
+                "variables": variables,
+                "interpreter": interpreter,
+                "packages": environment.name if environment is not None else "",
+                "channels": [
+                    {"name": one.channel, "format": one.format, "header": one.header} for one in channels
+                ],
             },
             inputs=inputs,
             env=client_environment(job, run.experiment.mlflow_id),
             network=True,
+            interpreter=interpreter,
             disk_bytes=DISK_BYTES + size,
             processes=PROCESSES,
+            # Libraries read variables while they are imported, and a warm parent has imported them.
+            warm=not variables,
         )
 
     def complete(self, job: Job, result: dict[str, Any], files: Path) -> None:

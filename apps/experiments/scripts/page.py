@@ -9,7 +9,6 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, QueryDict
-from django.utils.safestring import SafeString
 
 from adapters.executors import landlock
 from apps.accounts.access import Actor
@@ -19,18 +18,26 @@ from apps.experiments.access import get_visible_run
 from apps.experiments.forms import likely_target
 from apps.experiments.models import Experiment, Run
 from apps.experiments.new_run import ready_versions
-from apps.experiments.scripts.actions import code_of, start_script
+from apps.experiments.scripts.actions import start_script
+from apps.experiments.scripts.browser import source_text, told_source
 from apps.experiments.scripts.checking import DEFAULT_NAME
-from apps.experiments.scripts.highlight import highlighted
-from apps.experiments.scripts.received import received_code
+from apps.experiments.scripts.received import pasted, received_code
 from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, DISK_BYTES, parse_script
 from apps.experiments.states import InputFormat
 from apps.jobs.models import JobEvent
-from foundation.errors import AtelierError, Invalid, NotFound
+from foundation.errors import AtelierError, Invalid
 from gateway.uploads import PROBLEMS
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "templates" / "experiments" / "examples" / "train.py"
 EXAMPLE_NAME = "train.py"
+HERE, GIT, SAME = "here", "git", "same"
+ORIGINS = [
+    (HERE, "A script or an archive"),
+    (GIT, "A git repository"),
+    (SAME, "The code of the run this is filled in from"),
+]
+#: CSV without a line of names, as the forms call it.
+BARE = "csv-bare"
 ROWS = 2
 ISOLATION = (
     "Isolation tier 0: a process of its own with a cleaned environment, a token of this run that dies with it, and "
@@ -69,8 +76,40 @@ class ScriptForm(forms.Form):
     wide = ("source",)
     units = {"minutes": "minutes"}
 
-    source = forms.CharField(
+    origin = forms.ChoiceField(
         label="Code",
+        choices=ORIGINS,
+        widget=forms.Select(attrs={"data-shows": "origin"}),
+    )
+    git_url = forms.CharField(
+        label="Repository",
+        max_length=500,
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
+        help_text="Its https address, such as https://example.org/team/churn.",
+    )
+    git_commit = forms.CharField(
+        label="Commit",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
+        help_text="A hash, a branch or a tag. Left empty, the newest commit of the default branch. The run keeps the hash.",
+    )
+    git_folder = forms.CharField(
+        label="Folder",
+        required=False,
+        max_length=300,
+        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
+        help_text="Where the code lies in the repository; left empty, the whole of it.",
+    )
+    git_token = forms.CharField(
+        label="Token",
+        required=False,
+        max_length=500,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="For a private repository. It is used once, to fetch, and kept nowhere.",
+    )
+    source = forms.CharField(
+        label="Script",
         strip=False,
         widget=forms.Textarea(
             attrs={
@@ -83,13 +122,17 @@ class ScriptForm(forms.Form):
     code = forms.FileField(
         label="Or a file",
         required=False,
-        widget=forms.FileInput(attrs={"accept": ".py,text/x-python", "data-fills": "id_source"}),
-        help_text="One .py file of 1 MB at most; it takes the place of the code above.",
+        widget=forms.FileInput(
+            attrs={"accept": ".py,.zip,.tar.gz,.tgz,.tar,text/x-python", "data-fills": "id_source"}
+        ),
+        help_text="A .py file of 1 MB, or a .zip or .tar.gz of 50 MB at most; it takes the place of the script above.",
     )
     entry_point = forms.CharField(
-        label="File name",
+        label="Entry point",
+        required=False,
         max_length=200,
-        help_text="What the script is called, such as train.py.",
+        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
+        help_text="What the script is called, or the path of the file that is run, such as src/train.py.",
     )
     minutes = forms.CharField(
         label="Time limit",
@@ -119,12 +162,15 @@ class NewScript:
     form: ScriptForm
     parameters: list[Row]
     channels: list[Row]
+    variables: list[Row]
     versions: list[str]
     experiments: list[str]
     origin: Run | None = None
     problem: AtelierError | None = None
     sentence: str = ""
-    formats: list[tuple[str, str]] = field(default_factory=lambda: list(InputFormat.choices))
+    formats: list[tuple[str, str]] = field(
+        default_factory=lambda: [*InputFormat.choices, (BARE, "CSV without names")]
+    )
 
     @property
     def isolation(self) -> str:
@@ -134,7 +180,12 @@ class NewScript:
     @property
     def errors_of_rows(self) -> bool:
         """Whether something is wrong in the parameters or the channels."""
-        return any(row.error for row in (*self.parameters, *self.channels))
+        return any(row.error for row in (*self.parameters, *self.channels, *self.variables))
+
+    @property
+    def same(self) -> str:
+        """What the code of the run is, where the form can take it over unseen."""
+        return told_source(self.origin) if self.origin is not None and self.origin.code_source else ""
 
     @classmethod
     def build(cls, request: HttpRequest, project: Project) -> NewScript:
@@ -145,20 +196,25 @@ class NewScript:
         origin = get_visible_run(actor, project, key) if (key := request.GET.get("from")) else None
         if entered is not None:
             initial: dict[str, Any] = {}
-            parameters, channels = _entered(entered)
+            parameters, channels, variables = _entered(entered)
         elif origin is not None and origin.code_digest:
-            initial, parameters, channels = _of_run(origin)
+            initial, parameters, channels, variables = _of_run(origin)
         else:
             initial, parameters, channels = _example(project, versions, request.GET.get("dataset", ""))
+            variables = []
         if entered is None and (experiment := request.GET.get("experiment")):
             initial["experiment"] = experiment
+        form = ScriptForm(entered, initial=initial)
+        if origin is None or not origin.code_source:
+            form.fields["origin"].choices = ORIGINS[:-1]  # type: ignore[attr-defined]
         known = [row.value for row in channels if row.value and row.value not in versions]
         return cls(
             project=project,
             actor=actor,
-            form=ScriptForm(entered, initial=initial),
+            form=form,
             parameters=_padded(parameters),
             channels=_padded(channels),
+            variables=_padded(variables),
             versions=[*versions, *known],
             experiments=list(
                 Experiment.objects.alive()
@@ -173,17 +229,11 @@ class NewScript:
     def start(self, request: HttpRequest) -> Run | None:
         """Start the run, or keep what was wrong for the page, at its field where there is one."""
         try:
-            source, filename = received_code(request)
-            if source is None:
-                text = request.POST.get("source", "").replace("\r\n", "\n")
-                source = text.encode("utf-8", "surrogatepass") if text.strip() else b""
-            spec = parse_script(
-                self._body(request.POST, filename),
-                source=source,
-                filename=filename,
-                actor=self.actor,
-                project=self.project,
-            )
+            upload = received_code(request)
+            body = self._body(request.POST, upload.filename if upload else "")
+            if upload is None and "git" not in body:
+                upload = pasted(request.POST.get("source", ""))
+            spec = parse_script(body, upload=upload, actor=self.actor, project=self.project)
             return start_script(actor=self.actor, project=self.project, spec=spec)
         except AtelierError as error:
             self.problem = error
@@ -196,23 +246,44 @@ class NewScript:
             if row.is_empty:
                 continue
             _check_row(row, inputs, "channel", "input.bad_name")
-            inputs[row.name] = {"dataset": row.value, "format": row.format}
+            inputs[row.name] = {
+                "dataset": row.value,
+                "format": InputFormat.CSV if row.format == BARE else row.format,
+                "header": row.format != BARE,
+            }
         parameters: dict[str, Any] = {}
         for row in self.parameters:
             if row.is_empty:
                 continue
             _check_row(row, parameters, "parameter", "parameter.bad_name")
             parameters[row.name] = typed(row.value)
+        variables: dict[str, Any] = {}
+        for row in self.variables:
+            if row.is_empty:
+                continue
+            _check_row(row, variables, "variable", "variable.bad_name")
+            variables[row.name] = row.value
         chosen = entered.get("entry_point", "").strip()
-        # A chosen file brings its own name, unless somebody has given another than the page's.
-        own = filename and chosen in ("", EXAMPLE_NAME, DEFAULT_NAME)
+        origin = entered.get("origin", HERE)
+        # What is chosen brings its own name, unless somebody has given another than the page's.
+        own = (filename or origin != HERE) and chosen in ("", EXAMPLE_NAME, DEFAULT_NAME)
         return {
             "entry_point": "" if own else chosen,
             "inputs": inputs,
             "parameters": parameters,
+            "variables": variables,
+            **self._origin(origin, entered),
             "timeout": _seconds(entered.get("minutes", "")),
             **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
         }
+
+    def _origin(self, origin: str, entered: QueryDict) -> dict[str, Any]:
+        if origin == GIT:
+            names = ("url", "commit", "folder", "token")
+            return {"git": {name: entered.get(f"git_{name}", "").strip() for name in names}}
+        if origin == SAME and self.origin is not None:
+            return {"code_of": self.origin.hex}
+        return {}
 
     def _place(self, error: AtelierError) -> None:
         """Say it beside the field that it is about."""
@@ -222,13 +293,15 @@ class NewScript:
         if self.errors_of_rows:
             return
         kind, _, key = name.partition(".")
-        rows = {"parameters": self.parameters, "inputs": self.channels}.get(kind, [])
+        by_kind = {"parameters": self.parameters, "inputs": self.channels, "variables": self.variables}
+        rows = by_kind.get(kind, [])
         at = next((row for row in rows if key and row.name == key), None) or next(
             (row for row in rows if row.name and f"'{row.name}'" in error.message), None
         )
         if error.code.startswith("dataset.") and at is None:
             at = next((row for row in self.channels if not row.is_empty and row.value in error.message), None)
-        aliases = {"code": "source", "timeout": "minutes"}
+        aliases = {"code": "source", "timeout": "minutes", "git": "git_url", "code_of": "origin"}
+        aliases |= {f"git.{part}": f"git_{part}" for part in ("url", "commit", "folder", "token")}
         if at is not None:
             at.error = error.message
         elif aliases.get(name, name) in self.form.fields:
@@ -279,8 +352,9 @@ def _seconds(minutes: str) -> Any:
     return max(1, round(value * 60))
 
 
-def _entered(entered: QueryDict) -> tuple[list[Row], list[Row]]:
+def _entered(entered: QueryDict) -> tuple[list[Row], list[Row], list[Row]]:
     pairs = zip(entered.getlist("param_name"), entered.getlist("param_value"), strict=False)
+    named = zip(entered.getlist("var_name"), entered.getlist("var_value"), strict=False)
     lines = zip(
         entered.getlist("channel_name"),
         entered.getlist("channel_dataset"),
@@ -290,28 +364,31 @@ def _entered(entered: QueryDict) -> tuple[list[Row], list[Row]]:
     return (
         [Row(name.strip(), value) for name, value in pairs][:200],
         [Row(name.strip(), value, kind) for name, value, kind in lines][:100],
+        [Row(name.strip(), value) for name, value in named][:100],
     )
 
 
-def _of_run(run: Run) -> tuple[dict[str, Any], list[Row], list[Row]]:
+def _of_run(run: Run) -> tuple[dict[str, Any], list[Row], list[Row], list[Row]]:
     """What "run again with changes" fills in: everything but the name."""
-    try:
-        source = code_of(run).decode("utf-8-sig", "replace")
-    except NotFound:
-        source = ""
     seconds = (run.job.timeout_seconds if run.job else None) or DEFAULT_TIMEOUT
+    variables = (run.job.spec.get("variables") if run.job else None) or {}
     initial = {
-        "source": source,
+        "origin": SAME if run.code_source else HERE,
+        "source": source_text(run),
         "entry_point": run.code_name,
         "minutes": f"{seconds / 60:g}",
         "experiment": run.experiment.name,
         "description": run.description,
+        "git_url": run.code_source.get("url", ""),
+        "git_commit": run.code_source.get("ref", "") or run.code_source.get("commit", ""),
+        "git_folder": run.code_source.get("folder", ""),
     }
     inputs = run.inputs.select_related("dataset_version__dataset")
     return (
         initial,
         [Row(name, _shown(value)) for name, value in sorted(run.parameters.items())],
-        [Row(one.channel, one.dataset_version.label, one.format) for one in inputs],
+        [Row(one.channel, one.dataset_version.label, one.format if one.header else BARE) for one in inputs],
+        [Row(name, str(value)) for name, value in sorted(variables.items())],
     )
 
 
@@ -351,27 +428,6 @@ def _padded(rows: list[Row]) -> list[Row]:
     """Some empty lines behind, for browsers without JavaScript."""
     kept = [row for row in rows if not row.is_empty]
     return [*kept, *(Row() for _ in range(max(1, ROWS - len(kept))))]
-
-
-@dataclass(frozen=True)
-class CodeTab:
-    """The script of a run, as its tab shows it."""
-
-    name: str
-    digest: str
-    text: str
-    lines: list[SafeString]
-    size: int
-
-
-def code_tab(run: Run) -> CodeTab | None:
-    """The code of a run; None when it has none of its own."""
-    try:
-        data = code_of(run)
-    except NotFound:
-        return None
-    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    return CodeTab(run.code_name, run.code_digest, text, highlighted(text), len(data))
 
 
 def frames_of(run: Run) -> list[dict[str, Any]]:

@@ -13,16 +13,27 @@ from apps.accounts.access import Actor
 from apps.accounts.models import Project
 from apps.datasets.access import get_usable_version
 from apps.datasets.models import DatasetVersion
+from apps.environments.actions import read_request
+from apps.environments.models import Environment
+from apps.environments.requirements import Requirements
+from apps.experiments.access import get_visible_run
 from apps.experiments.sandbox.script_contract import variable_part
-from apps.experiments.scripts.checking import Code, check_code, check_name, name_from
+from apps.experiments.scripts.browser import code_again
+from apps.experiments.scripts.checking import Code
+from apps.experiments.scripts.intake import read_git, read_upload
+from apps.experiments.scripts.received import Received
+from apps.experiments.scripts.variables import read_variables
 from apps.experiments.spec import TIMEOUT_AT_MOST, read_experiment, read_tags, read_whole
 from apps.experiments.states import InputFormat
+from apps.jobs.placement import FIELDS as PLACEMENT_FIELDS
+from apps.jobs.placement import Placement, read_placement
 from foundation.errors import Forbidden, Invalid
 from foundation.names import check_name as check_title
 from foundation.names import check_text
 
 FIELDS = (
-    "experiment", "entry_point", "inputs", "parameters", "timeout", "name", "description", "tags"
+    "experiment", "entry_point", "git", "code_of", "inputs", "parameters", "variables", "environment", "timeout", "name",
+    "description", "tags", *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TIMEOUT = 3600
 #: What a script may write, beside its inputs.
@@ -40,11 +51,12 @@ NOT_CSV = frozenset({"list", "struct", "binary"})
 
 @dataclass(frozen=True)
 class Input:
-    """A channel: what lies in the folder of that name."""
+    """A channel: what lies in the folder of that name. header: whether CSV begins with a line of names."""
 
     channel: str
     version: DatasetVersion
     format: str = InputFormat.PARQUET
+    header: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,10 +67,13 @@ class ScriptSpec:
     code: Code
     inputs: tuple[Input, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    environment: Environment | Requirements | None = None
     timeout: int = DEFAULT_TIMEOUT
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    placement: Placement = field(default_factory=Placement)
 
     @property
     def main(self) -> Input | None:
@@ -82,10 +97,9 @@ def check_allowed(actor: Actor, project: Project) -> None:
         raise Forbidden("script.by_job", "A job cannot start a script; a person or a personal token can.")
 
 
-def parse_script(
-    data: object, *, source: bytes | None, filename: str, actor: Actor, project: Project
-) -> ScriptSpec:
-    """The JSON of POST /runs and the bytes of its file as a ScriptSpec.
+def parse_script(data: object, *, upload: Received | None, actor: Actor, project: Project) -> ScriptSpec:
+    """The JSON of POST /runs and its file as a ScriptSpec. The code is read last: everything that is told quickly
+    is told before an archive is opened or a repository fetched.
 
     Raises Forbidden "script.not_allowed", Invalid naming the field, NotFound for a dataset.
     """
@@ -99,20 +113,41 @@ def parse_script(
                 f"A script's run has no field '{str(name)[:60]}'. It knows: {', '.join(FIELDS)}.",
                 {"field": str(name)[:60]},
             )
-    if source is None:
-        raise Invalid("upload.no_file", "Send the script as the part 'code' of the form.", {"field": "code"})
-    entry = data.get("entry_point")
-    name = check_name(name_from(filename) if entry in (None, "") else entry)
-    return ScriptSpec(
-        experiment=read_experiment(data.get("experiment"), project),
-        code=check_code(source, name),
-        inputs=_inputs(data.get("inputs"), actor, project),
-        parameters=_parameters(data.get("parameters")),
-        timeout=read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
-        name=check_title(data["name"]) if data.get("name") not in (None, "") else "",
-        description=check_text(data.get("description"), field="description"),
-        tags=read_tags(data.get("tags")),
-    )
+    given: dict[str, Any] = {
+        "experiment": read_experiment(data.get("experiment"), project),
+        "inputs": _inputs(data.get("inputs"), actor, project),
+        "parameters": _parameters(data.get("parameters")),
+        "variables": read_variables(data.get("variables")),
+        "environment": read_request(actor=actor, project=project, given=data.get("environment")),
+        "timeout": read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
+        "name": check_title(data["name"]) if data.get("name") not in (None, "") else "",
+        "description": check_text(data.get("description"), field="description"),
+        "tags": read_tags(data.get("tags")),
+        "placement": read_placement(data),
+    }
+    return ScriptSpec(code=_code(data, upload, actor, project), **given)
+
+
+def _code(data: Mapping[str, Any], upload: Received | None, actor: Actor, project: Project) -> Code:
+    git, same = data.get("git"), data.get("code_of")
+    named = [name for name, given in (("code", upload), ("git", git), ("code_of", same)) if given is not None]
+    if len(named) > 1:
+        raise Invalid(
+            "script.two_sources",
+            f"The code comes from one place: a file, a git repository or another run, not {' and '.join(named)}.",
+            {"field": named[-1]},
+        )
+    if git is not None:
+        return read_git(git, data.get("entry_point"))
+    if same is not None:
+        return code_again(get_visible_run(actor, project, str(same)), data.get("entry_point"))
+    if upload is None:
+        raise Invalid(
+            "upload.no_file",
+            "Send the script or the archive as the part 'code' of the form, or name a git repository.",
+            {"field": "code"},
+        )
+    return read_upload(upload, data.get("entry_point"))
 
 
 def read_json(text: object) -> object:
@@ -155,8 +190,9 @@ def _inputs(value: object, actor: Actor, project: Project) -> tuple[Input, ...]:
 def _input(channel: str, given: object, actor: Actor, project: Project) -> Input:
     field_name = f"inputs.{channel}"
     more = given if isinstance(given, Mapping) else {"dataset": given}
-    unknown = [str(key) for key in more if key not in ("dataset", "format")]
+    unknown = [str(key) for key in more if key not in ("dataset", "format", "header")]
     reference, kind = more.get("dataset"), more.get("format", InputFormat.PARQUET)
+    header = more.get("header", True)
     if unknown or not isinstance(reference, str) or not reference:
         raise Invalid(
             "input.invalid",
@@ -168,6 +204,12 @@ def _input(channel: str, given: object, actor: Actor, project: Project) -> Input
         raise Invalid(
             "input.invalid",
             f"The format of the channel '{channel}' is 'parquet' or 'csv'.",
+            {"field": field_name},
+        )
+    if not isinstance(header, bool) or not (header or kind == InputFormat.CSV):
+        raise Invalid(
+            "input.invalid",
+            f"The header of the channel '{channel}' is true or false, and false for CSV only: the line of names.",
             {"field": field_name},
         )
     try:
@@ -183,7 +225,7 @@ def _input(channel: str, given: object, actor: Actor, project: Project) -> Input
                 f"'{channel}' as Parquet.",
                 {"field": field_name},
             )
-    return Input(channel, version, str(kind))
+    return Input(channel, version, str(kind), header)
 
 
 def _parameters(value: object) -> dict[str, Any]:
