@@ -1,7 +1,7 @@
 """The gateway's ports, implemented with the apps: who is calling, which project, where predictions go.
 
 Every answer that costs a query is cached for CACHE_SECONDS, so a revoked token or a removed member stops
-working within five seconds; nothing is cached that raised.
+working within five seconds (a job's token at once); nothing is cached that raised.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def in_thread(function: Callable[..., T]) -> Callable[..., Any]:
 
 
 class Authenticator:
-    """Credentials → Caller."""
+    """Credentials → Caller. The token of a job is asked for every time: it dies with its attempt, and of two attempts
+    of one job the older must not write a moment longer."""
 
     def __init__(self) -> None:
         self.cache = Cache()
@@ -77,7 +78,8 @@ class Authenticator:
         found = self.cache.get(credentials)
         if found is None:
             found = await in_thread(self._look_up)(credentials)
-            self.cache.put(credentials, found)
+            if found.job_id is None:
+                self.cache.put(credentials, found)
         caller: Caller = found
         return caller
 

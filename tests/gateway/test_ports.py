@@ -9,9 +9,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import OperationalError
 
-from atelier.ports import RunAdopter, in_thread
-from foundation.errors import Unavailable
-from gateway.ports import Caller, ProjectRef
+from atelier.ports import Authenticator, RunAdopter, in_thread
+from foundation.errors import Unauthenticated, Unavailable
+from gateway.ports import Caller, Credentials, ProjectRef
 
 
 def test_a_database_that_does_not_answer_is_a_503_with_a_time_to_come_back() -> None:
@@ -57,3 +57,24 @@ def test_new_runs_are_adopted_together_project_by_project(
     answers = asyncio.run(_adopt(RunAdopter(seconds=0.01), projects))
     assert sorted(seen) == sorted((project.id, 3) for project in projects)
     assert [isinstance(answer, Unavailable) for answer in answers] == [broken] * 6
+
+
+@pytest.mark.parametrize("fence", [None, 1])
+def test_the_token_of_a_job_is_dead_at_once(monkeypatch: pytest.MonkeyPatch, fence: int | None) -> None:
+    """Two attempts of a job may live at the same time: the worker of the older was only asleep."""
+    revoked = False
+
+    def look_up(credentials: Credentials) -> Caller:
+        if revoked:
+            raise Unauthenticated("token.revoked", "This token has been revoked.")
+        return Caller(uuid4(), "ada", "write", job_id=uuid4() if fence else None, fence=fence)
+
+    monkeypatch.setattr(Authenticator, "_look_up", staticmethod(look_up))
+    authenticate, credentials = Authenticator(), Credentials(token="atl_x")
+    asyncio.run(authenticate(credentials))
+    revoked = True
+    if fence is None:
+        asyncio.run(authenticate(credentials))  # of people, within seconds
+        return
+    with pytest.raises(Unauthenticated):
+        asyncio.run(authenticate(credentials))
