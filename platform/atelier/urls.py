@@ -52,6 +52,7 @@ def _pages() -> list[Any]:
     for name in (
         "apps.accounts.root_urls",
         "apps.inbox.root_urls",
+        "apps.jobs.workers.root_urls",
         "atelier.home.urls",
         "atelier.search.urls",
     ):

@@ -72,7 +72,14 @@ class WorkerView:
     def load(self) -> dict[str, Any]:
         """How busy the machine is, as it told with its last sign of life."""
         found = self.worker.about.get("load")
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {name: found.get(name) for name in ("cpu_percent", "memory_used", "disk_free")}
+
+    @property
+    def offers(self) -> dict[str, Any]:
+        """What its jobs may use together; None = it did not say."""
+        return {name: self.worker.resources.get(name) for name in ("cpus", "memory_bytes", "gpus")}
 
 
 _SILENT = Q(heartbeat_at__lt=Now() - datetime.timedelta(seconds=rules.LEASE))
@@ -155,6 +162,19 @@ class Waiting:
     queue: str
     count: int
     served: bool
+
+    @property
+    def title(self) -> str:
+        """That nobody serves it, in short."""
+        return f"No worker serves the queue {self.queue}"
+
+    @property
+    def sentence(self) -> str:
+        """What that means for what waits."""
+        waits = "1 job waits" if self.count == 1 else f"{self.count:,} jobs wait"
+        return (
+            f"{waits} on it. They begin by themselves when a worker comes that was started with this queue."
+        )
 
 
 def waiting_by_queue(actor: Actor) -> list[Waiting]:

@@ -1,0 +1,15 @@
+"""Addresses of workers, outside any project."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from apps.jobs.workers import views
+
+app_name = "workers"
+urlpatterns = [
+    path("workers/", views.worker_list, name="list"),
+    path("workers/<uuid:worker>/", views.worker_detail, name="detail"),
+    path("workers/<uuid:worker>/drain", views.worker_drain, name="drain"),
+    path("workers/<uuid:worker>/resume", views.worker_resume, name="resume"),
+]
