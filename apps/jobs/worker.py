@@ -27,6 +27,7 @@ from apps.jobs.capacity import Capacity
 from apps.jobs.consumer import Consumer
 from apps.jobs.doorbell import make_celery
 from apps.jobs.heart import Heart
+from apps.jobs.isolation import choose_tier, isolation_of
 from apps.jobs.models import Job
 from apps.jobs.placement import Placement, fits
 from apps.jobs.reaper import reap_predecessors
@@ -205,14 +206,15 @@ def main(config: Config) -> None:
     runs has rules.DRAIN seconds, and what is still unfinished goes back to the queue without being charged."""
     hide_process()
     check_services(config)
-    executor = LocalExecutor(scratch=Path(config.run_dir))
+    choice = choose_tier(config)
+    executor = LocalExecutor(scratch=Path(config.run_dir), isolation=isolation_of(config, choice))
     warming = threading.Timer(rules.WARM_UP, executor.warm_up)
     warming.daemon = True
     warming.start()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    facts = facts_of(config, tier=executor.tier)
+    facts = facts_of(config, tier=executor.tier, isolation=choice.as_dict())
     name = register_patiently(told, Path(config.attempts_dir), **facts)
     if name:
         _serve(config, name, facts, executor, told)

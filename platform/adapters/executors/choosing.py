@@ -37,10 +37,10 @@ class Choice:
     landlock: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """For the worker's row: {"tier", "reasons": {"3": "…"}, "landlock"}."""
+        """For the worker's row: {"tier", "reasons": ["Tier 3: …"], "landlock"}."""
         return {
             "tier": self.tier,
-            "reasons": {str(tier): said for tier, said in sorted(self.reasons.items())},
+            "reasons": [f"Tier {tier}: {said}" for tier, said in sorted(self.reasons.items())],
             "landlock": self.landlock,
         }
 

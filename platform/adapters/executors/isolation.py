@@ -105,7 +105,7 @@ class Cell:
             raise NotIsolated(*error.args) from error
 
     def _leave(self) -> None:
-        user = os.geteuid()
+        user, group = os.geteuid(), os.getegid()  # inside the new namespace they are nobody's
         if self.as_root:
             namespaces.unshare(namespaces.NEW_PIDS, "make a process namespace")
             return
@@ -114,7 +114,7 @@ class Cell:
         )
         set_dumpable(True)  # else the maps belong to root
         try:
-            namespaces.map_own_account(user, os.getegid())
+            namespaces.map_own_account(user, group)
         finally:
             set_dumpable(False)
 
