@@ -18,6 +18,7 @@ from adapters.search import Seen, get_search
 from apps.accounts.access import Actor, actor_for, role_in_project
 from apps.accounts.states import Role
 from apps.experiments.actions import start_run
+from apps.jobs.quotas import checks
 from apps.jobs.states import TERMINAL
 from apps.lineage import actions as lineage
 from apps.lineage.states import EdgeKind, NodeKind
@@ -88,8 +89,23 @@ def _go_on(study: Study, working: int) -> None:
         return
     room = min(study.parallelism - working, study.n_trials - made)
     if room > 0:
+        if not _may_start(study):
+            return
         _begin(study)
         propose_and_start(study, made, room)
+
+
+def _may_start(study: Study) -> bool:
+    """Whether the team may start work now. Where it may not, the study says so and waits."""
+    said = ""
+    try:
+        checks.check_start(study.project)
+    except AtelierError as error:
+        said = f"No new trial begins for now. {error.message}"
+    if study.reason != said:
+        Study.objects.filter(pk=study.pk).update(reason=said, updated_at=now())
+        study.reason = said
+    return not said
 
 
 def _begin(study: Study) -> None:
