@@ -195,6 +195,7 @@ def _databases(env: Mapping[str, str], services: Mapping[str, Any]) -> tuple[str
 
 def external_databases(url: str) -> tuple[str, str, str]:
     """One role that owns all three schemas of an external database."""
+    url = check.with_patience(url)
     return (
         check.with_schema(url, "atelier"),
         check.as_sqlalchemy(check.with_schema(url, "mlflow")),

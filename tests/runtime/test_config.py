@@ -11,6 +11,7 @@ from runtime import records
 from runtime.config import load
 from runtime.errors import ConfigError, RuntimeFault
 from runtime.home import Home, make_socket_folder, remove_socket_folder, write_private, write_record
+from runtime.settings_table import PATIENCE
 from runtime.up import check_store
 from runtime.web import bind
 
@@ -107,7 +108,7 @@ def test_external_services_are_taken_from_the_environment(tmp_path: Path) -> Non
     django = config.django_database()
     assert (django["HOST"], django["PORT"], django["NAME"]) == ("db.example", "5433", "studio")
     assert (django["USER"], django["PASSWORD"]) == ("user", "s@cret")
-    assert django["OPTIONS"] == {"sslmode": "require", "options": "-csearch_path=atelier"}
+    assert django["OPTIONS"] == {**PATIENCE, "sslmode": "require", "options": "-csearch_path=atelier"}
     assert config.mlflow_database_url.startswith("postgresql+psycopg://user:s%40cret@db.example:5433/studio?")
     assert "search_path%3Dmlflow" in config.mlflow_database_url
     assert "search_path%3Doptuna" in config.optuna_database_url
@@ -236,3 +237,55 @@ def test_doctor_says_whether_the_mail_server_takes_us(tmp_path: Path) -> None:
             assert answer[0] == level, answer
             assert password not in " ".join(answer)
         assert sink.letters == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"ATELIER_HOST": "0.0.0.0", "ATELIER_PORT": "8100"}, "http://127.0.0.1:8100"),
+        ({"ATELIER_PUBLIC_URL": "https://studio.example"}, "https://studio.example"),
+        (
+            {"ATELIER_PUBLIC_URL": "https://studio.example", "ATELIER_INTERNAL_URL": "http://web:8000/"},
+            "http://web:8000",
+        ),
+    ],
+)
+def test_jobs_reach_web_where_this_machine_sees_it(
+    tmp_path: Path, settings: dict[str, str], expected: str
+) -> None:
+    assert load(environment(tmp_path, **settings)).internal_url == expected
+
+
+def test_a_worker_says_what_it_offers(tmp_path: Path) -> None:
+    config = load(
+        environment(
+            tmp_path,
+            ATELIER_QUEUES="gpu, cpu,gpu",
+            ATELIER_CPUS="2.5",
+            ATELIER_MEMORY_GB="4",
+            ATELIER_GPUS="0",
+        )
+    )
+    assert (config.queues, config.cpus, config.memory_bytes, config.gpus) == (
+        ("gpu", "cpu"),
+        2.5,
+        4_000_000_000,
+        0,
+    )
+    assert load(environment(tmp_path)).cpus is None
+
+
+def test_a_database_elsewhere_is_given_up_in_time_unless_its_address_says_otherwise(tmp_path: Path) -> None:
+    named = environment(
+        tmp_path,
+        ATELIER_DATABASE_URL="postgresql://u:p@db/studio?connect_timeout=3",
+        ATELIER_REDIS_URL="redis://r",
+    )
+    options = load(named).django_database()["OPTIONS"]
+    assert options["connect_timeout"] == "3"
+    assert options["tcp_user_timeout"] == PATIENCE["tcp_user_timeout"]
+    socket = environment(
+        tmp_path, ATELIER_DATABASE_URL="postgresql://u:p@/studio?host=/run/pg", ATELIER_REDIS_URL="redis://r"
+    )
+    assert "tcp_user_timeout" not in load(socket).django_database()["OPTIONS"]
