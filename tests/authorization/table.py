@@ -162,6 +162,10 @@ API: dict[str, dict[str, str]] = {
         for figure in ("history", "importances", "parallel")
     },
     f"{_P}/trials/{{run}}/reports": {"POST": _C},
+    f"{_P}/environments": {"GET": _V, "POST": _C},
+    f"{_P}/environments/{{name}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
+    f"{_P}/environments/{{name}}/restore": {"POST": _C},
+    f"{_P}/environments/{{name}}/build": {"POST": _C},
     f"{_P}/monitors": {"GET": _V, "POST": _C},
     f"{_P}/monitors/{{name}}": {"GET": _V, "PATCH": _C, "DELETE": _C},
     f"{_P}/monitors/{{name}}/restore": {"POST": _C},
@@ -213,6 +217,12 @@ PAGES: dict[str, dict[str, str]] = {
         f"p/{{project}}/studies/{{name}}/{verb}": {"POST": _C}
         for verb in ("stop", "resume", "train", "trash", "restore")
     },
+    "p/{project}/environments/": {"GET": _V},
+    "p/{project}/environments/new": {"GET": _V, "POST": _C},
+    "p/{project}/environments/{name}": {"GET": _V},
+    "p/{project}/environments/{name}/lock": {"GET": _V},
+    "p/{project}/environments/{name}/edit": {"GET": _V, "POST": _C},
+    **{f"p/{{project}}/environments/{{name}}/{verb}": {"POST": _C} for verb in ("build", "trash", "restore")},
     "p/{project}/monitors/": {"GET": _V},
     "p/{project}/monitors/new": {"GET": _V, "POST": _C},
     "p/{project}/monitors/{name}": {"GET": _V},

@@ -68,6 +68,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("Datasets", "datasets:list", "dataset", "d"),
             ("Experiments", "experiments:list", "experiment", "e"),
             ("Studies", "tuning:list", "study", "t"),
+            ("Environments", "environments:list", "environment", "v"),
         ),
     ),
     (
