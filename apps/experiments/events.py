@@ -16,6 +16,17 @@ class RunFinished:
 
 
 @dataclass(frozen=True)
+class RuleApplied:
+    """A rule of a run has applied: state is warned or stopped, place its place in Run.rules."""
+
+    run_id: UUID
+    project_id: UUID
+    place: int
+    state: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RunAdopted:
     """A stock client made a run, which now has its row."""
 

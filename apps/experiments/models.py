@@ -129,6 +129,8 @@ class Run(ProjectObject):
                 condition=Q(deleted_at__isnull=True),
                 name="runs_to_search",
             ),
+            # Runs whose rules still watch: the few rows that a chore asks for every two seconds.
+            models.Index(fields=["created_at"], condition=Q(rules__open=True), name="runs_with_rules"),
         ]
 
     def __str__(self) -> str:
@@ -171,6 +173,11 @@ class Run(ProjectObject):
         if self.job is not None:
             return self.job.state in CANCELLABLE
         return self.source != RunSource.STUDY and not self.is_terminal
+
+    @property
+    def applied_rules(self) -> list[dict[str, Any]]:
+        """The rules that have found something."""
+        return [rule for rule in (self.rules or {}).get("rules", []) if rule.get("message")]
 
     @property
     def dataset_label(self) -> str:

@@ -9,6 +9,7 @@ from adapters.tracking import get_tracking
 from apps.experiments import events
 from apps.experiments.actions import TRAIN
 from apps.experiments.models import Run
+from apps.experiments.rules.watching import watch_rules as watch_rules
 from apps.experiments.states import TO_MLFLOW
 from apps.jobs.handlers import handles
 from apps.jobs.models import Job

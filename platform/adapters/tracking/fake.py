@@ -279,6 +279,18 @@ class FakeTracking(FakeRegistry):
         history = run.history.get(key, []) if run else []
         return thin(sorted(history, key=lambda p: (p.step, p.timestamp, p.value)), points)
 
+    def first_unfinite(self, run_id: str, key: str = "") -> tuple[str, MetricPoint] | None:
+        """As the real one."""
+        run = self._runs.get(run_id)
+        found = [
+            (point.timestamp, point.step, name, point)
+            for name, history in (run.history.items() if run else ())
+            for point in history
+            if key in ("", name) and not math.isfinite(point.value)
+        ]
+        first = min(found, key=lambda one: one[:3], default=None)
+        return None if first is None else (first[2], first[3])
+
     def search(
         self,
         project_id: UUID,

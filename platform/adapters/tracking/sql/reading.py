@@ -47,6 +47,13 @@ SELECT step, timestamp, value, is_nan FROM mlflow.metrics
  WHERE run_uuid = %s AND key = %s ORDER BY step, timestamp, value
 """
 
+_UNFINITE = """
+SELECT key, step, timestamp, value, is_nan FROM mlflow.metrics
+ WHERE run_uuid = %s AND (%s = '' OR key = %s) AND (is_nan OR abs(value) >= %s)
+ ORDER BY timestamp, step, key LIMIT 1
+"""
+INFINITE = 1.79e308
+
 # The lowest and highest value of each of N equal slices, and both ends: enough for any selection after it.
 _EXTREMES = """
 WITH all_points AS (
@@ -91,6 +98,15 @@ class SqlRunReads:
         else:
             rows = fetch_all(_HISTORY, [run_id, key])
         return thin([MetricPoint(r[0], r[1], math.nan if r[3] else r[2]) for r in rows], points)
+
+    def first_unfinite(self, run_id: str, key: str = "") -> tuple[str, MetricPoint] | None:
+        """The first value that is NaN or infinite, of one metric or ("") of all, with the metric's name. MLflow
+        keeps an infinity as the largest double of its sign."""
+        row = fetch_one(_UNFINITE, [run_id, key, key, INFINITE])
+        if row is None:
+            return None
+        value = math.nan if row[4] else math.copysign(math.inf, row[3])
+        return row[0], MetricPoint(row[1], row[2], value)
 
     def artifact_key(self, run_id: str, path: str = "") -> str:
         """The object-store key of one of the run's artifacts ("" as path: their folder).
