@@ -41,9 +41,12 @@ def main(role: str) -> None:
 
 def prepare() -> dict[str, str]:
     """Tables, a person with a project, and the secret of her token."""
+    from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
 
+    from adapters.storage import get_store
+    from adapters.storage.mark import leave_mark
     from adapters.tracking import use_tracking
     from adapters.tracking.fake import FakeTracking
     from apps.accounts.access import SYSTEM, Actor
@@ -51,6 +54,7 @@ def prepare() -> dict[str, str]:
     from tests.faults import kinds
 
     call_command("migrate", interactive=False, verbosity=0)
+    leave_mark(get_store(), settings.CONFIG.secret_key)
     with connection.cursor() as cursor:
         cursor.execute(kinds.TABLE)
     with use_tracking(FakeTracking()):
@@ -77,7 +81,7 @@ def add_route() -> None:
         """Creating, as every such route: one transaction."""
 
         def post(self, request: Request, project: str) -> Response:
-            fields = read_fields(request, ("kind", "spec", "title"), ("kind",))
+            fields = read_fields(request, ("kind", "spec", "title", "queue"), ("kind",))
             with transaction.atomic():
                 job = submit(
                     kind=fields["kind"],
@@ -85,6 +89,7 @@ def add_route() -> None:
                     created_by=self.actor.user,
                     spec=fields.get("spec") or {},
                     title=fields.get("title") or "Rehearsal",
+                    queue=fields.get("queue") or "cpu",
                 )
                 about: dict[str, Any] = {"subject_kind": "job", "subject_id": job.pk}
                 record_audit(

@@ -24,6 +24,7 @@ def work(ctx: Context) -> dict[str, Any]:
         if told.get("token"):
             note(ledger, "knock", asked=time.monotonic(), status=_knock(told["url"], told["token"]), **facts)
         note(ledger, "step", step=step, **facts)
+        print(f"step {step} done", flush=True)
     content = f"{told['job']} by {told['fence']}\n".encode() * 1000
     (ctx.outputs / "made.txt").write_bytes(content)
     note(ledger, "end", **facts)
