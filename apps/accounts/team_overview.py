@@ -12,7 +12,7 @@ from django.db.models import OuterRef, Subquery
 
 from apps.accounts.models import AuditEvent, Membership, Project, ProjectRole, Team
 from apps.accounts.states import Role
-from apps.accounts.usage import ProjectUsage, Usage, Work, usage_of, work_in
+from apps.accounts.usage import Allowance, ProjectUsage, Usage, Work, allowances_of, usage_of, work_in
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Overview:
     work: Work
     usage: Usage
     lines: list[Line]
+    allowances: list[Allowance]
 
 
 def overview_of(team: Team, projects: Sequence[Project]) -> Overview:
@@ -57,7 +58,7 @@ def overview_of(team: Team, projects: Sequence[Project]) -> Overview:
         )
         for row in usage.rows
     ]
-    return Overview(team.memberships.count(), work, usage, lines)
+    return Overview(team.memberships.count(), work, usage, lines, allowances_of(team))
 
 
 def people_by_project(team: Team, projects: Iterable[Project]) -> dict[UUID, list[tuple[str, int]]]:

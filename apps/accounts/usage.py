@@ -21,7 +21,7 @@ from apps.accounts.models import Project, Team, TeamUsage
 from foundation.clock import now
 
 MAX_AGE = datetime.timedelta(minutes=15)
-BYTES, SECONDS = "bytes", "seconds"
+BYTES, SECONDS, COUNT = "bytes", "seconds", "count"
 
 Meter = Callable[[Sequence[UUID]], Mapping[UUID, Mapping[str, float]]]
 
@@ -33,6 +33,27 @@ class Gauge:
     key: str
     label: str
     unit: str
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Something that a team may use only so much of. unit: bytes, seconds or count; note: what happens then."""
+
+    label: str
+    used: float
+    limit: float
+    unit: str
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """The part that is used, 0 to 1."""
+        return min(1.0, self.used / self.limit) if self.limit else 1.0
+
+    @property
+    def reached(self) -> bool:
+        """Whether no more is allowed."""
+        return self.used >= self.limit
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,7 @@ class Usage:
 
 _GAUGES: dict[str, Gauge] = {}
 _METERS: list[Meter] = []
+_ALLOWANCES: list[Callable[[Team], list[Allowance]]] = []
 _WORK: list[Callable[[Sequence[Project], int], Work]] = []
 
 
@@ -91,6 +113,17 @@ def register_meter(meter: Meter, *gauges: Gauge) -> None:
     _GAUGES.update({gauge.key: gauge for gauge in gauges})
     if meter not in _METERS:
         _METERS.append(meter)
+
+
+def register_allowances(provider: Callable[[Team], list[Allowance]]) -> None:
+    """Make known who can tell what a team may use at most."""
+    if provider not in _ALLOWANCES:
+        _ALLOWANCES.append(provider)
+
+
+def allowances_of(team: Team) -> list[Allowance]:
+    """The limits of a team, with what it uses of each; [] when it has none."""
+    return [one for provider in _ALLOWANCES for one in provider(team)]
 
 
 def register_work(provider: Callable[[Sequence[Project], int], Work]) -> None:

@@ -7,6 +7,7 @@ from unfold.admin import TabularInline
 
 from apps.accounts.admin import ReadOnlyAdmin
 from apps.jobs.models import Job, JobAttempt, JobEvent, Outbox, Worker
+from apps.jobs.quotas import admin as quotas_admin  # noqa: F401  (registers its pages)
 from apps.jobs.schedules.models import Schedule, ScheduleFiring
 
 

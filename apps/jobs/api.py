@@ -16,11 +16,12 @@ from apps.jobs.actions import request_cancel
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.placement import Needs
 from apps.jobs.placement_schema import ResourceNeeds
+from apps.jobs.quotas.api import api_root_urlpatterns as limit_urlpatterns
 from apps.jobs.samples import Usage, usage_of
 from apps.jobs.schedules.api import api_urlpatterns as schedule_urlpatterns
 from apps.jobs.states import JobState
 from apps.jobs.waiting import why_it_waits
-from apps.jobs.workers.api import api_root_urlpatterns as api_root_urlpatterns
+from apps.jobs.workers.api import api_root_urlpatterns as worker_urlpatterns
 from foundation.api import api_path
 from foundation.errors import Invalid
 from foundation.pagination import KeysetPagination, Listing, limit_of
@@ -373,3 +374,4 @@ api_urlpatterns = [
     api_path(_JOB, JobDetail.as_view(), name="job"),
     *schedule_urlpatterns,
 ]
+api_root_urlpatterns = [*worker_urlpatterns, *limit_urlpatterns]

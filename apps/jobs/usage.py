@@ -9,9 +9,18 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 
 from apps.accounts.models import Project
-from apps.accounts.usage import SECONDS, Entry, Gauge, Work, register_meter, register_work
+from apps.accounts.usage import (
+    SECONDS,
+    Entry,
+    Gauge,
+    Work,
+    register_allowances,
+    register_meter,
+    register_work,
+)
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.queries import live_jobs, progress_of
+from apps.jobs.quotas.queries import allowances
 from apps.jobs.states import LIVE
 from foundation.clock import now
 
@@ -49,3 +58,4 @@ def running(projects: Sequence[Project], limit: int) -> Work:
 
 register_meter(cpu_seconds, Gauge("cpu", "CPU this month", SECONDS))
 register_work(running)
+register_allowances(allowances)

@@ -76,6 +76,7 @@ API: dict[str, dict[str, str]] = {
     f"{_T}/audit": {"GET": _M},
     f"{_T}/audit/export": {"GET": _M},
     f"{_T}/usage": {"GET": _V},
+    f"{_T}/limits": {"GET": _V},
     _P: {"GET": _V, "PATCH": _M, "DELETE": _O},
     f"{_P}/restore": {"POST": _O},
     f"{_P}/lineage": {"GET": _V},
