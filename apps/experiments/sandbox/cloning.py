@@ -21,7 +21,7 @@ from foundation.tasks import UserError
 SAID_AT_MOST = 300
 #: The first version that can be told which address a name has.
 VERSION = (2, 37)
-_REDIRECT = re.compile(r"redirect|unable to update url base", re.IGNORECASE)
+_REDIRECT = re.compile(r"redirect|unable to update url base|returned error: 30[12378]", re.IGNORECASE)
 _REFUSED = re.compile(
     r"Authentication failed|could not read (Username|Password)|\b40[13]\b|terminal prompts disabled"
 )
@@ -170,6 +170,8 @@ class Git:
             return refuse(
                 "too_large", f"The repository {shown} is too large to be fetched, even without its history."
             )
+        if _NO_COMMIT.search(said) and ref == "HEAD":
+            return refuse("unreachable", f"{shown} is no git repository, or has no commit yet.", "git.url")
         if _NO_COMMIT.search(said):
             more = (
                 ""

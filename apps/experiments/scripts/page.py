@@ -18,6 +18,7 @@ from apps.experiments.access import get_visible_run
 from apps.experiments.forms import likely_target
 from apps.experiments.models import Experiment, Run
 from apps.experiments.new_run import ready_versions
+from apps.experiments.rules.form import RuleRows
 from apps.experiments.scripts.actions import start_script
 from apps.experiments.scripts.browser import source_text, told_source
 from apps.experiments.scripts.checking import DEFAULT_NAME
@@ -165,6 +166,7 @@ class NewScript:
     variables: list[Row]
     versions: list[str]
     experiments: list[str]
+    rules: RuleRows
     origin: Run | None = None
     problem: AtelierError | None = None
     sentence: str = ""
@@ -215,6 +217,7 @@ class NewScript:
             parameters=_padded(parameters),
             channels=_padded(channels),
             variables=_padded(variables),
+            rules=RuleRows.build(entered, origin),
             versions=[*versions, *known],
             experiments=list(
                 Experiment.objects.alive()
@@ -231,7 +234,7 @@ class NewScript:
         try:
             upload = received_code(request)
             body = self._body(request.POST, upload.filename if upload else "")
-            if upload is None and "git" not in body:
+            if upload is None and not {"git", "code_of"} & set(body):
                 upload = pasted(request.POST.get("source", ""))
             spec = parse_script(body, upload=upload, actor=self.actor, project=self.project)
             return start_script(actor=self.actor, project=self.project, spec=spec)
@@ -266,12 +269,13 @@ class NewScript:
         chosen = entered.get("entry_point", "").strip()
         origin = entered.get("origin", HERE)
         # What is chosen brings its own name, unless somebody has given another than the page's.
-        own = (filename or origin != HERE) and chosen in ("", EXAMPLE_NAME, DEFAULT_NAME)
+        own = (filename or origin == GIT) and chosen in ("", EXAMPLE_NAME, DEFAULT_NAME)
         return {
             "entry_point": "" if own else chosen,
             "inputs": inputs,
             "parameters": parameters,
             "variables": variables,
+            "rules": self.rules.body(),
             **self._origin(origin, entered),
             "timeout": _seconds(entered.get("minutes", "")),
             **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
@@ -306,7 +310,7 @@ class NewScript:
             at.error = error.message
         elif aliases.get(name, name) in self.form.fields:
             self.form.add_error(aliases.get(name, name), error.message)
-        else:
+        elif not self.rules.place(error):
             self.form.add_error(None, error.message)
 
 

@@ -17,6 +17,7 @@ from apps.environments.actions import read_request
 from apps.environments.models import Environment
 from apps.environments.requirements import Requirements
 from apps.experiments.access import get_visible_run
+from apps.experiments.rules.spec import read_rules
 from apps.experiments.sandbox.script_contract import variable_part
 from apps.experiments.scripts.browser import code_again
 from apps.experiments.scripts.checking import Code
@@ -33,7 +34,8 @@ from foundation.names import check_text
 
 FIELDS = (
     "experiment", "entry_point", "git", "code_of", "inputs", "parameters", "variables", "environment", "timeout", "name",
-    "description", "tags", *PLACEMENT_FIELDS,
+    "description", "tags", "rules",
+    *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TIMEOUT = 3600
 #: What a script may write, beside its inputs.
@@ -74,6 +76,7 @@ class ScriptSpec:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     placement: Placement = field(default_factory=Placement)
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def main(self) -> Input | None:
@@ -124,6 +127,7 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
         "description": check_text(data.get("description"), field="description"),
         "tags": read_tags(data.get("tags")),
         "placement": read_placement(data),
+        "rules": read_rules(data.get("rules")),
     }
     return ScriptSpec(code=_code(data, upload, actor, project), **given)
 
