@@ -24,6 +24,7 @@ from apps.datasets.sandbox.options import checked_options
 from apps.datasets.states import TRANSITIONS, VersionState
 from apps.jobs.actions import submit
 from apps.jobs.models import Job
+from apps.jobs.quotas.checks import check_storage
 from apps.lineage import actions as lineage
 from apps.lineage.states import NodeKind
 from foundation.clock import now
@@ -306,7 +307,11 @@ def _submit(actor: Actor, version: DatasetVersion) -> Job:
 
 
 def _with_upload(project: Project, staged: StagedFile, write: Callable[[UUID, str], T]) -> T:
-    """Move the staged bytes into the store, write the rows, and take the bytes back out when that fails."""
+    """Move the staged bytes into the store, write the rows, and take the bytes back out when that fails.
+
+    Raises Forbidden "quota.storage" when the team may not keep so many bytes.
+    """
+    check_storage(project, staged.size)
     version_id = uuid7()
     key = contents.upload_key(project.pk, version_id)
     get_store().put(staged.path, key, move=True)

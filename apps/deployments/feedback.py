@@ -16,6 +16,7 @@ from apps.deployments.models import Deployment, EventImport, InferenceLabel, Rev
 from apps.deployments.states import ImportState
 from apps.jobs.actions import submit
 from apps.jobs.models import Job
+from apps.jobs.quotas.checks import check_storage
 from foundation.clock import now
 from foundation.errors import Conflict, Invalid, TooLarge
 
@@ -142,7 +143,7 @@ def import_events(*, actor: Actor, deployment: Deployment, staged: Any) -> tuple
     """Take a staged upload (adapters.storage StagedFile) of past inferences; a job reads it in.
 
     Raises Conflict "events.not_built" while no revision has been built (its signature checks the columns) and
-    "events.duplicate" when the same bytes were imported before.
+    "events.duplicate" when the same bytes were imported before, Forbidden "quota.storage".
     """
     from adapters.storage import get_store
 
@@ -152,6 +153,7 @@ def import_events(*, actor: Actor, deployment: Deployment, staged: Any) -> tuple
             "events.not_built",
             "The deployment has no built revision yet, so the columns of the events cannot be checked; wait for it.",
         )
+    check_storage(deployment.project, staged.size)
     key = f"deployments/{deployment.pk.hex}/uploads/{staged.id}"
     with transaction.atomic():
         try:
