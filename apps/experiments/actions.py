@@ -21,6 +21,7 @@ from apps.experiments.adoption import refresh_client_run
 from apps.experiments.mirror import audit_experiment, ensure_experiment, mirror_experiments
 from apps.experiments.models import Experiment, Run
 from apps.experiments.recording import put_in_lineage, run_audit
+from apps.experiments.rules.spec import kept
 from apps.experiments.spec import RunSpec
 from apps.experiments.states import TO_MLFLOW, RunSource
 from apps.jobs.actions import request_cancel, submit
@@ -131,6 +132,7 @@ def _new_run(actor: Actor, project: Project, experiment: Experiment, spec: RunSp
         seed=spec.seed,
         test_size=None if spec.folds else spec.test_size,
         folds=spec.folds,
+        rules=kept(spec.rules),
     )
 
 

@@ -23,6 +23,7 @@ from apps.experiments.forms import (
     task_of_target,
 )
 from apps.experiments.models import Run
+from apps.experiments.rules.form import RuleRows
 from apps.experiments.spec import parse_spec
 from apps.jobs.placement_form import FIELDS as PLACEMENT
 from apps.jobs.placement_form import form_field
@@ -72,6 +73,7 @@ class NewRun:
         if self.version:
             initial["dataset"] = self.version.label
         self.form = RunForm(project, self.version, self.versions, entered, initial=initial)
+        self.rules = RuleRows.build(entered, origin)
         self.parameters = ParametersForm(self.algorithm, task or None, entered, initial=given)
 
     @classmethod
@@ -118,7 +120,7 @@ class NewRun:
     def start(self, actor: Actor) -> Run | None:
         """Start the run, or keep all that was wrong for the page (at its field where there is one)."""
         chosen = self.wrong_algorithm or self.algorithm.name
-        body = self.form.spec(chosen, self.parameters.values())
+        body = {**self.form.spec(chosen, self.parameters.values()), "rules": self.rules.body()}
         try:
             spec = parse_spec(body, actor=actor, project=self.project)
             return actions.start_run(actor=actor, project=self.project, spec=spec)
@@ -160,7 +162,7 @@ class NewRun:
             self.form.add_error(form_field(field), error.message)
         elif error.code.startswith("dataset."):
             self.form.add_error("dataset", error.message)
-        else:
+        elif not self.rules.place(error):
             self.form.add_error(None, error.message)
 
 

@@ -37,6 +37,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
         "model": _model_json(run.model, full=full),
         "job": str(job.pk) if job else None,
         "parent": run.parent.hex if run.parent else None,
+        "rules": list((run.rules or {}).get("rules", [])),
         "reason": run.reason,
         "error": {"code": job.error_code, "message": job.reason} if job and job.error_code else None,
         "created_by": run.created_by.username if run.created_by else None,

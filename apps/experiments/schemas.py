@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.experiments.rules.states import Action, RuleKind, RuleState
 from apps.jobs.placement_schema import PlacementShape
 
 
@@ -49,6 +50,29 @@ class Algorithm(serializers.Serializer[Any]):
     parameters = Parameter(many=True)
 
 
+class RuleCreate(serializers.Serializer[Any]):
+    """A rule that watches the metrics of a run; which fields belong to which rule stands in docs/rules.md."""
+
+    rule = serializers.ChoiceField(choices=RuleKind.choices)
+    metric = serializers.CharField(required=False, help_text="not_a_number: left out, every metric")
+    action = serializers.ChoiceField(choices=Action.choices, required=False, default=Action.WARN)
+    steps = serializers.IntegerField(required=False, min_value=1)
+    min_change = serializers.FloatField(required=False, min_value=0)
+    direction = serializers.ChoiceField(choices=["min", "max"], required=False)
+    training = serializers.CharField(required=False, help_text="overfitting: the metric of the training rows")
+    gap = serializers.FloatField(required=False, min_value=0, help_text="overfitting: a share, 0.2 is 20 %")
+
+
+class AppliedRule(RuleCreate):
+    """A rule and what it has found."""
+
+    state = serializers.ChoiceField(choices=RuleState.choices)
+    message = serializers.CharField(required=False)
+    step = serializers.IntegerField(required=False)
+    value = serializers.FloatField(required=False, allow_null=True)
+    at = serializers.DateTimeField(required=False)
+
+
 class RunCreate(PlacementShape):
     """What a new run needs."""
 
@@ -66,6 +90,7 @@ class RunCreate(PlacementShape):
     description = serializers.CharField(required=False)
     tags = serializers.DictField(required=False)
     timeout = serializers.IntegerField(required=False, help_text="Seconds")
+    rules = RuleCreate(many=True, required=False)
 
 
 class ScriptCreate(serializers.Serializer[Any]):
@@ -123,6 +148,7 @@ class Run(serializers.Serializer[Any]):
     model = serializers.DictField(allow_null=True)
     job = serializers.UUIDField(allow_null=True)
     parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+    rules = AppliedRule(many=True)
     reason = serializers.CharField()
     error = serializers.DictField(allow_null=True)
     created_by = serializers.CharField(allow_null=True)

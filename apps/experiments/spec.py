@@ -18,6 +18,7 @@ from apps.datasets.models import DatasetVersion
 from apps.experiments import algorithms
 from apps.experiments.algorithms.schema import TASKS, Algorithm
 from apps.experiments.models import Experiment
+from apps.experiments.rules.spec import read_rules
 from apps.jobs.placement import FIELDS as PLACEMENT_FIELDS
 from apps.jobs.placement import Placement, read_placement
 from foundation.errors import Invalid
@@ -25,7 +26,7 @@ from foundation.names import check_name, check_text
 
 FIELDS = (
     "experiment", "dataset", "target", "algorithm", "parameters", "task", "features", "test_size", "folds",
-    "seed", "name", "description", "tags", "timeout", *PLACEMENT_FIELDS,
+    "seed", "name", "description", "tags", "timeout", "rules", *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TEST_SIZE = 0.2
 DEFAULT_SEED = 42
@@ -55,6 +56,7 @@ class RunSpec:
     tags: dict[str, str] = field(default_factory=dict)
     timeout: int | None = None
     placement: Placement = field(default_factory=Placement)
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
 
 def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
@@ -91,6 +93,7 @@ def parse_spec(data: object, *, actor: Actor, project: Project) -> RunSpec:
         tags=read_tags(data.get("tags")),
         timeout=read_whole(data, "timeout", None, 1, TIMEOUT_AT_MOST),
         placement=read_placement(data),
+        rules=read_rules(data.get("rules")),
     )
 
 

@@ -17,6 +17,7 @@ from apps.environments.actions import provide
 from apps.experiments.mirror import ensure_experiment
 from apps.experiments.models import Run, RunInput
 from apps.experiments.recording import put_in_lineage
+from apps.experiments.rules.spec import kept
 from apps.experiments.scripts.kept import code_key
 from apps.experiments.scripts.spec import ScriptSpec
 from apps.experiments.states import RunSource
@@ -88,6 +89,7 @@ def start_script(*, actor: Actor, project: Project, spec: ScriptSpec) -> Run:
         created_by=actor.user,
         experiment=experiment,
         job=job,
+        rules=kept(spec.rules),
         name=name,
         description=spec.description,
         source=RunSource.ATELIER,
