@@ -39,6 +39,8 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_ISOLATION": "the strongest isolation tier of jobs, 0 to 3 (default: the strongest that works)",
     "ATELIER_INTERNAL_URL": "address of web as jobs reach it, where it is not this machine (http://web:8000)",
     "ATELIER_GIT_ALLOW": "hosts inside the network (git.corp.local:8443) and folders (/srv/git) that code may be fetched from",
+    "ATELIER_ENVIRONMENT_DAYS": "packages that no run used for so many days leave the disk (default 30)",
+    "ATELIER_SOURCE_BUILDS": "1 lets environments build packages that have no wheel: their code then runs (default 0)",
     "ATELIER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "ATELIER_DEBUG": "1 shows tracebacks in pages: for development, never where others can reach it",
     "ATELIER_CHROMIUM": "path of the Chromium that browser tests drive",
@@ -237,8 +239,11 @@ def check_tuning(env: Mapping[str, str]) -> None:
         )
     if given.get("ATELIER_ISOLATION", "3") not in {"0", "1", "2", "3"}:
         raise refuse("ATELIER_ISOLATION", f"is {given['ATELIER_ISOLATION']!r}, but must be 0, 1, 2 or 3.")
-    if given.get("ATELIER_DEBUG", "0") not in {"0", "1"}:
-        raise refuse("ATELIER_DEBUG", "is neither 0 nor 1.")
+    if text := given.get("ATELIER_ENVIRONMENT_DAYS"):
+        whole_number("ATELIER_ENVIRONMENT_DAYS", text, 0, 3650)
+    for name in ("ATELIER_DEBUG", "ATELIER_SOURCE_BUILDS"):
+        if given.get(name, "0") not in {"0", "1"}:
+            raise refuse(name, "is neither 0 nor 1.")
     if text := given.get("ATELIER_INTERNAL_URL"):
         internal_url(text)
     queues(given.get("ATELIER_QUEUES", DEFAULT_QUEUE))
