@@ -92,6 +92,10 @@ class Cell:
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
             if self.account is not None:
                 _give(self.folder / name, self.account)
+        if self.account is not None:
+            self.folder.chmod(
+                0o711
+            )  # it is passed through, not looked into; the log and the result stay ours
 
     def open(self) -> None:
         """In the nanny: its next child is the program's own. Raises NotIsolated."""
@@ -223,23 +227,22 @@ class Cell:
         return "" if literal or host == "localhost" else f"127.0.0.1 {host}\n"
 
     def _visible(self) -> view.Visible:
-        own = {*self.plan.inputs.values(), *self.isolation.readable}
-        write = [str(self.folder / name) for name in WRITTEN]
-        checkpoint = str(getattr(self.plan, "checkpoint", ""))
+        # One mount from tier 2 on, so that a file can be moved from one of its folders to another.
+        write = [str(self.folder)] if self.tier >= 2 else self._written()
         return view.visible(
-            own=own,
-            write=[*write, *([checkpoint] if checkpoint else [])],
+            own={*self.plan.inputs.values(), *self.isolation.readable},
+            write=write,
             interpreter=self.plan.interpreter,
             internet=self.plan.internet,
         )
 
+    def _written(self) -> list[str]:
+        return [str(self.folder / name) for name in WRITTEN]
+
     def _restrict(self) -> None:
         if self.tier >= 2:
             read: Sequence[str] = ("/",)
-            write = [str(self.folder / name) for name in WRITTEN]
-            write += [view.TEMPORARY, "/dev", view.SHARED_MEMORY]
-            checkpoint = str(getattr(self.plan, "checkpoint", ""))
-            write += [checkpoint] if checkpoint else []
+            write = [*self._written(), view.TEMPORARY, "/dev", view.SHARED_MEMORY]
         else:
             seen = self._visible()
             read = (*seen.system, *seen.own, *view.ACCOUNTS, *view.RESOLVING, "/proc")
