@@ -50,10 +50,17 @@ def create_environment(
     "environment.duplicate", "environment.too_many".
     """
     check_allowed(actor, project)
-    check_name(name)
+    _check_name(name)
     text = check_text(description, field="description")
     parsed = parse_requirements(requirements)
     return _create(actor, project, name, parsed, text)
+
+
+def _check_name(name: object) -> str:
+    """check_name, without the word that is the address of the form."""
+    if name == "new":
+        raise Invalid("name.invalid", "An environment cannot be called 'new'.", {"field": "name"})
+    return check_name(name)
 
 
 def read_request(*, actor: Actor, project: Project, given: object) -> Environment | Requirements | None:
@@ -206,7 +213,7 @@ def update_environment(*, actor: Actor, environment: Environment, changes: dict[
     Raises Invalid, Conflict "environment.duplicate".
     """
     if "name" in changes:
-        environment.name = check_name(changes["name"])
+        environment.name = _check_name(changes["name"])
     if "description" in changes:
         environment.description = check_text(changes["description"], field="description")
     try:

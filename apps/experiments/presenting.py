@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from apps.environments.queries import environment_of_run
 from apps.experiments.models import Experiment, Run
 from apps.experiments.queries import ExperimentSummary, RunRow
 from foundation.clock import iso
@@ -62,8 +63,15 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
             if run.code_digest
             else {},
             "variables": dict(job.spec.get("variables") or {}) if job else {},
+            "environment": _environment_json(run),
         }
     return found
+
+
+def _environment_json(run: Run) -> dict[str, Any] | None:
+    """The packages of a script; None for the studio's own."""
+    found = environment_of_run(run.job_id) if run.code_digest and run.job_id else None
+    return {"name": found.name, "state": found.state, "digest": found.digest or None} if found else None
 
 
 def _code_json(run: Run) -> dict[str, Any]:

@@ -183,3 +183,27 @@ def test_a_run_names_its_environment(people: People, built: Built) -> None:
         "train.py" in people.client("viewer").get(f"{PAGES}boost").text
         or run.name in people.client("viewer").get(f"{PAGES}boost").text
     )
+
+
+def test_the_form_of_a_script_offers_environments(people: People, built: Built) -> None:
+    built("boost", "tinyboost")
+    client = people.client("contributor")
+    form = "/p/shop/experiments/new/script"
+    page = client.get(f"{form}?environment=boost").text
+    assert '<option value="boost" selected>' in page
+    sent = {"source": "print(1)", "entry_point": "train.py", "minutes": "5", "experiment": "Default"}
+    answer = client.post(form, {**sent, "environment": "boost"})
+    assert answer.status_code == 302, answer.text
+    run = Run.objects.get()
+    tab = client.get(f"/p/shop/experiments/runs/{run.hex}/environment").text
+    assert f'href="{PAGES}boost"' in tab
+    again = client.get(f"{form}?from={run.hex}").text
+    assert '<option value="boost" selected>' in again
+    shown = people.api("viewer").get(f"/api/v1/projects/shop/runs/{run.hex}").json()
+    assert (shown["environment"]["name"], shown["environment"]["state"]) == ("boost", "ready")
+    refused = client.post(form, {**sent, "environment": "+", "requirements": "six\n-r other.txt"})
+    assert refused.status_code == 422
+    assert "Line 2 of the requirements" in refused.text
+    assert "six\n-r other.txt" in refused.text  # nothing typed is lost
+    assert client.post(form, {**sent, "environment": "+", "requirements": "tinymath"}).status_code == 302
+    assert Environment.objects.count() == 2

@@ -19,6 +19,7 @@ from apps.experiments.forms import likely_target
 from apps.experiments.models import Experiment, Run
 from apps.experiments.new_run import ready_versions
 from apps.experiments.rules.form import RuleRows
+from apps.experiments.scripts import packages
 from apps.experiments.scripts.actions import start_script
 from apps.experiments.scripts.browser import source_text, told_source
 from apps.experiments.scripts.checking import DEFAULT_NAME
@@ -135,6 +136,19 @@ class ScriptForm(forms.Form):
         widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
         help_text="What the script is called, or the path of the file that is run, such as src/train.py.",
     )
+    environment = forms.ChoiceField(
+        label="Packages",
+        required=False,
+        widget=forms.Select(attrs={"data-shows": "packages"}),
+        help_text="What the script can import. An environment holds only what its requirements name.",
+    )
+    requirements = forms.CharField(
+        label="Requirements",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "code", "spellcheck": "false", "wrap": "off"}),
+        help_text="One package a line, such as xgboost>=2. Resolved and installed once; the run waits for it.",
+    )
     minutes = forms.CharField(
         label="Time limit",
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
@@ -206,7 +220,8 @@ class NewScript:
             variables = []
         if entered is None and (experiment := request.GET.get("experiment")):
             initial["experiment"] = experiment
-        form = ScriptForm(entered, initial=initial)
+        form = ScriptForm(entered, initial=initial | packages.initial(request, origin))
+        form.fields["environment"].choices = packages.choices(project)  # type: ignore[attr-defined]
         if origin is None or not origin.code_source:
             form.fields["origin"].choices = ORIGINS[:-1]  # type: ignore[attr-defined]
         known = [row.value for row in channels if row.value and row.value not in versions]
@@ -276,6 +291,7 @@ class NewScript:
             "parameters": parameters,
             "variables": variables,
             "rules": self.rules.body(),
+            **packages.body(entered),
             **self._origin(origin, entered),
             "timeout": _seconds(entered.get("minutes", "")),
             **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
@@ -305,6 +321,8 @@ class NewScript:
         if error.code.startswith("dataset.") and at is None:
             at = next((row for row in self.channels if not row.is_empty and row.value in error.message), None)
         aliases = {"code": "source", "timeout": "minutes", "git": "git_url", "code_of": "origin"}
+        if self.form.data.get("environment") == packages.OTHER:
+            aliases["environment"] = "requirements"
         aliases |= {f"git.{part}": f"git_{part}" for part in ("url", "commit", "folder", "token")}
         if at is not None:
             at.error = error.message

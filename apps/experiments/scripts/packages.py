@@ -1,0 +1,38 @@
+"""The choice of packages in the form of a script: the studio's own, an environment, or requirements of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.accounts.models import Project
+from apps.environments.queries import choices_of, environment_of_run
+from apps.experiments.models import Run
+
+#: No name begins like this.
+OTHER = "+"
+OWN_PACKAGES = ("", "The studio's own packages")
+OTHER_PACKAGES = (OTHER, "Requirements of this run…")
+
+
+def choices(project: Project) -> list[tuple[str, str]]:
+    """What the form offers."""
+    return [OWN_PACKAGES, *choices_of(project), OTHER_PACKAGES]
+
+
+def initial(request: HttpRequest, origin: Run | None) -> dict[str, Any]:
+    """The environment of ?environment=, else that of the run that the form is filled in from."""
+    if name := request.GET.get("environment", ""):
+        return {"environment": name}
+    used = environment_of_run(origin.job_id) if origin is not None and origin.job_id else None
+    return {"environment": used.name} if used is not None and used.deleted_at is None else {}
+
+
+def body(entered: Mapping[str, Any]) -> dict[str, Any]:
+    """The field `environment` of the JSON."""
+    chosen = entered.get("environment", "")
+    if chosen == OTHER:
+        return {"environment": {"requirements": entered.get("requirements", "")}}
+    return {"environment": {"name": chosen}} if chosen else {}
