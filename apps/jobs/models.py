@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.jobs.checkpoints.models import JobCheckpoint as JobCheckpoint
 from apps.jobs.quotas.models import ProjectUse as ProjectUse
 from apps.jobs.quotas.models import TeamLimits as TeamLimits
 from apps.jobs.schedules.models import Schedule as Schedule

@@ -34,6 +34,8 @@ OVERSTOP = 15.0
 FINISH = 600.0
 # A worker that is told to stop lets its jobs finish for so long before it returns them to the queue.
 DRAIN = _number("ATELIER_DRAIN_SECONDS", 4.0)
+# How often a folder of checkpoints is looked at.
+CHECKPOINT = _number("ATELIER_CHECKPOINT_SECONDS", 10.0)
 # Work that waits for so long although a slot is free has lost its doorbell.
 OVERDUE = min(10.0, LEASE)
 # What a child may use when its plan does not say: share of the machine's memory, bytes of log.

@@ -30,6 +30,7 @@ from adapters.executors.protocol import (
 from apps.jobs import attempts, logs, rules
 from apps.jobs.attempts import Ending
 from apps.jobs.capacity import NOTHING, Grant
+from apps.jobs.checkpoints import keeping as checkpoints
 from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
 from apps.jobs.models import Job
@@ -164,15 +165,18 @@ class Supervisor:
         self, job: Job, handler: Registered, plan: SandboxPlan, folder: Path, watch: Watch
     ) -> Ending | None:
         watch.pulse.samples.memory_limit = plan.memory_bytes
-        handle = self.executor.start(plan, folder)
-        watch.launched_at = time.monotonic()
-        try:
-            end = self._follow(handle, watch)
-            if watch.pulse.lost:
-                return None
-            report = handle.report()
-        finally:
-            handle.close()
+        with checkpoints.kept(job, plan, folder) as keeper:
+            handle = self.executor.start(plan, folder)
+            watch.launched_at = time.monotonic()
+            try:
+                end = self._follow(handle, watch)
+                if watch.pulse.lost:
+                    return None
+                report = handle.report()
+            finally:
+                handle.close()
+            if keeper is not None:
+                keeper.keep(final=True)
         if report is not None and "traceback" in report.detail:
             logger.error("job %s failed in its child:\n%s", job.pk, report.detail["traceback"])
         ending = judge(end, report, blame=plan.blame, stop=watch.stop)

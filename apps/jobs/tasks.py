@@ -10,6 +10,7 @@ from adapters.executors.local import clear_folder
 from adapters.executors.protocol import LOG_NAME
 from apps.accounts.idempotency import answers
 from apps.jobs import logs, nodes, rules
+from apps.jobs.checkpoints import keeping
 from apps.jobs.chores import chore
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.reaper import reap, sweep
@@ -41,10 +42,11 @@ def make_partitions() -> None:
 @chore("jobs.housekeeping", every=600)
 def tidy() -> None:
     """Rows of processes and firings that ended long ago, answers whose Idempotency-Key is a day old, folders of
-    attempts that a killed worker left behind."""
+    attempts that a killed worker left behind, checkpoints of jobs that ended a week ago."""
     nodes.forget_old()
     answers.forget_old()
     firing.forget_old()
+    keeping.forget_old()
     clear_attempts()
 
 

@@ -33,7 +33,8 @@ class SandboxPlan:
     the program talks to the studio's own API; internet: whether it also reaches other machines (a package
     index, a git server; only for programs of ours that run nobody's code); interpreter: the Python of another
     environment, in which the program starts what it was given: `<environment>/bin/python`, so that the child
-    may read and execute what lies below `<environment>`.
+    may read and execute what lies below `<environment>`; checkpoint: the folder, below its working folder, that is
+    kept while it runs and given to the next attempt.
     """
 
     program: str
@@ -51,6 +52,7 @@ class SandboxPlan:
     warm: bool = True
     internet: bool = False
     interpreter: str = ""
+    checkpoint: str = ""
 
 
 def _no_progress(step: float, total: float | None, message: str) -> None:

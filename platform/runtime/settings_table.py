@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, str] = {
     "ATELIER_GPUS": "graphics processors that this worker offers (default: those of NVIDIA it finds)",
     "ATELIER_LEASE_SECONDS": "a worker silent for so long has lost its jobs (default 45)",
     "ATELIER_START_SECONDS": "from the start of a job's program to its first line (default 300)",
+    "ATELIER_CHECKPOINT_SECONDS": "how often checkpoints of running jobs are kept (default 10)",
     "ATELIER_GRACE_SECONDS": "from SIGTERM to SIGKILL of a job's child (default 10)",
     "ATELIER_DRAIN_SECONDS": "how long a stopping worker lets its jobs finish (default 4)",
     "ATELIER_ISOLATION": "the strongest isolation tier of jobs, 0 to 3 (default: the strongest that works)",
@@ -57,6 +58,7 @@ SECRET_SETTINGS = (
 SECONDS = {  # from, to; apps.jobs.rules reads them
     "ATELIER_LEASE_SECONDS": (2.0, 3600.0),
     "ATELIER_START_SECONDS": (1.0, 86_400.0),
+    "ATELIER_CHECKPOINT_SECONDS": (0.2, 3600.0),
     "ATELIER_GRACE_SECONDS": (0.1, 600.0),
     "ATELIER_DRAIN_SECONDS": (0.0, 86_400.0),
 }
