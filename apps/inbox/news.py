@@ -14,7 +14,8 @@ from apps.deployments.actions import page_path
 from apps.deployments.events import DeploymentBroke
 from apps.deployments.models import Deployment
 from apps.deployments.states import DeploymentState
-from apps.experiments.events import RunsCompared
+from apps.experiments.events import RuleApplied, RunsCompared
+from apps.experiments.models import Run
 from apps.inbox import actions
 from apps.inbox.models import Watch
 from apps.inbox.states import Kind
@@ -198,6 +199,26 @@ def invitation_accepted(event: InvitationAccepted) -> None:
         state="ready",
         url=reverse("accounts:team", args=[invitation.team.slug]),
         but=joined,
+    )
+
+
+@record(RuleApplied)
+def rule_applied(event: RuleApplied) -> None:
+    """A rule of a run found something: whoever started the run hears it once for each rule."""
+    run = Run.objects.select_related("project", "created_by").get(pk=event.run_id)
+    if run.created_by is None or run.created_by.is_service:
+        return
+    actions.tell(
+        [run.created_by],
+        kind=Kind.RULE_APPLIED,
+        key=f"rule:{run.hex}:{event.place}",
+        sentence=f"{run.name} was stopped by a rule"
+        if event.state == "stopped"
+        else f"A rule warns of {run.name}",
+        detail=event.message,
+        state=event.state,
+        url=reverse("experiments:run", args=[run.project.slug, run.hex]),
+        project=run.project,
     )
 
 

@@ -12,6 +12,7 @@ class Kind(models.TextChoices):
 
     JOB_FAILED = "job_failed", "A job of mine failed"
     JOB_ENDED = "job_ended", "A long job of mine ended, or one I asked about"
+    RULE_APPLIED = "rule_applied", "A rule found something in a run of mine"
     PROMOTION_WAITS = "promotion_waits", "A promotion waits for an approval that I may give"
     PROMOTION_DECIDED = "promotion_decided", "A promotion of mine was decided"
     ALERT = "alert", "Drift in something I look after"

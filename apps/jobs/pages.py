@@ -26,6 +26,8 @@ TONES = {
     "handler_error": "purple",
     "cancelled": "slate",
     "queued": "grey",
+    "rule_warned": "amber",
+    "rule_stopped": "amber",
 }
 CODE_ADVICE = {
     "job.timeout": "Give it more time, or less work.",

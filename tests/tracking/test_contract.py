@@ -161,6 +161,18 @@ def test_runs_of_another_project_can_be_left_out(bench: Bench, other_project: UU
     assert run_id in bench.tracking.runs([run_id], project_id=bench.project)
 
 
+def test_the_first_value_that_is_no_number_is_found(bench: Bench) -> None:
+    run_id = bench.run()
+    bench.log(run_id, "loss", {0: 3.0, 1: -2.0})
+    assert bench.tracking.first_unfinite(run_id) is None
+    bench.log(run_id, "odd", {4: 1.0, 5: math.nan, 6: math.nan})
+    found = bench.tracking.first_unfinite(run_id)
+    assert found is not None
+    assert (found[0], found[1].step, math.isnan(found[1].value)) == ("odd", 5, True)
+    assert bench.tracking.first_unfinite(run_id, "loss") is None
+    assert bench.tracking.first_unfinite(uuid4().hex) is None
+
+
 def test_metrics_show_their_latest_value_and_nan_stays_nan(bench: Bench) -> None:
     run_id = bench.run()
     bench.log(run_id, "loss", {0: 3.0, 1: 2.0, 2: 1.5})

@@ -10,9 +10,11 @@ from django.template.context import RequestContext
 
 from apps.experiments import algorithms
 from apps.experiments.metric_catalogue import title
+from apps.experiments.rules.words import rule_words
 from foundation.ui.listing import url_with
 
 register = template.Library()
+register.filter(rule_words)
 
 
 @register.filter

@@ -48,6 +48,8 @@ LOOKS: dict[str, Look] = {
     "ready": Look("Ready", "green", "s-done"),
     "accepted": Look("Accepted", "green", "s-done"),
     "applied": Look("Applied", "green", "s-done"),
+    "watching": Look("Watching", "grey", "s-ring"),
+    "warned": Look("Warned", "amber", "s-degraded"),
     "passed": Look("Passed", "green", "s-done"),
     "stable": Look("Stable", "green", "s-done"),
     "resolved": Look("Resolved", "green", "s-done"),
