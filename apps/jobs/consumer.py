@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RESTART_SECONDS = 2.0
+CLOSE_SECONDS = 5.0
 
 
 class Consumer:
@@ -38,8 +39,11 @@ class Consumer:
         self._thread.start()
 
     def _run(self) -> None:
+        from kombu.asynchronous import set_event_loop
+
         try:
-            self._controller = self.app.WorkController(
+            set_event_loop(None)  # else it shares the loop of one that may still hang in it
+            controller = self._controller = self.app.WorkController(
                 app=self.app,
                 pool="threads",
                 concurrency=self.threads,
@@ -49,7 +53,8 @@ class Consumer:
                 without_mingle=True,
                 without_gossip=True,
             )
-            self._controller.start()
+            controller.start()
+            controller.consumer.shutdown()  # what was taken last is acknowledged, and the connection closed
         except Exception:
             logger.exception("the consumer of rings has failed")
 
@@ -60,6 +65,25 @@ class Consumer:
         if time.monotonic() - self._started_at >= RESTART_SECONDS:
             logger.warning("the consumer of rings has ended; it is started again")
             self.start()
+
+    def renew(self) -> None:
+        """Listen anew, with a thread and connections of its own: the present one has gone silent. A broker that is
+        away is waited for by the one that is there."""
+        if self._stopping or not self._broker_answers():
+            return
+        self._close()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
+        self.start()
+
+    def _broker_answers(self) -> bool:
+        try:
+            with self.app.connection_for_read(connect_timeout=4) as asked:
+                asked.ensure_connection(max_retries=1, timeout=4)
+        except Exception as error:
+            logger.info("the broker does not answer: %s: %s", type(error).__name__, error)
+            return False
+        return True
 
     def listen(self, wanted: bool) -> None:
         """Take rings, or leave them to other workers. A consumer that is just being started again may miss this: what
@@ -72,8 +96,15 @@ class Consumer:
             consumer.call_soon(change, queue_name(queue))
 
     def stop(self) -> None:
-        """Consume no more. Returns at once; running answers go on."""
+        """Consume no more. Returns at once; a ring may still come within the next moment, and running answers go on."""
         self._stopping = True
-        controller = self._controller
-        if controller is not None and controller.consumer is not None:
-            controller.signal_consumer_close()
+        self._close()
+
+    def _close(self) -> None:
+        """Celery's own signal_consumer_close() calls a method that its consumer does not have, and swallows that. The
+        state of the blueprint is what its loop looks at, at least every two seconds."""
+        from celery.bootsteps import CLOSE
+
+        consumer = getattr(self._controller, "consumer", None)
+        if consumer is not None:
+            consumer.blueprint.state = CLOSE

@@ -102,6 +102,11 @@ class Heart:
         with self._lock:
             return list(self._pulses)
 
+    def given_up(self) -> list[tuple[uuid.UUID, int]]:
+        """Of these, the ones whose job has gone on without them: their supervisors should be back soon."""
+        with self._lock:
+            return [key for key, pulse in self._pulses.items() if pulse.stale]
+
     @property
     def busy(self) -> int:
         """Attempts watched now."""

@@ -35,6 +35,7 @@ from apps.jobs.states import JobState
 from apps.jobs.supervisor import Supervisor
 from apps.jobs.turns import Candidate, next_for
 from apps.jobs.waiting import no_worker_for
+from apps.jobs.watchman import Watchman
 from apps.jobs.workers.courier import Courier
 from apps.jobs.workers.membership import Membership, check_services, facts_of
 
@@ -64,10 +65,12 @@ class Slots:
         self.count = count
         self.capacity = Capacity(resources)
         self.paused = threading.Event()
+        self.heard = 0
 
     def answer(self, job_id: str | None) -> None:
         """A doorbell: run what waits, whose turn it is. Never raises: the row stays, somebody tries again."""
-        if self.paused.is_set() or not self._free.acquire(timeout=HOLD_SECONDS):
+        self.heard += job_id is not None
+        if self._takes_nothing or not self._free.acquire(timeout=HOLD_SECONDS):
             self._pass_on(job_id)
             return
         try:
@@ -83,11 +86,15 @@ class Slots:
             connection.close()
             self._free.release()
 
+    @property
+    def _takes_nothing(self) -> bool:
+        return self.paused.is_set() or self.supervisor.draining.is_set()
+
     def _pass_on(self, job_id: str | None) -> None:
         """No slot is free, or none may begin. Ours look for more work when they finish, so the ring may be
         dropped; but where there are other workers, one of them may be idle and has to hear it."""
         try:
-            if job_id is not None and nodes.living_workers() > (0 if self.paused.is_set() else 1):
+            if job_id is not None and nodes.living_workers() > (0 if self._takes_nothing else 1):
                 ring_later(job_id, seconds=HOLD_SECONDS)
         except Exception as error:
             logger.warning("a ring could not be passed on: %s: %s", type(error).__name__, error)
@@ -115,7 +122,7 @@ class Slots:
     def work_off(self) -> int:
         """Run what waits on our queues, whoever's turn it is, until nothing does. Returns how many jobs."""
         done = misses = 0
-        while not (self.supervisor.draining.is_set() or self.paused.is_set()) and misses < MISSES:
+        while not self._takes_nothing and misses < MISSES:
             waiting = self.waiting()
             connection.close()
             if not waiting:
@@ -145,44 +152,17 @@ class Slots:
             overdue=overdue,
         )
 
-    def rescue(self) -> None:
+    def rescue(self) -> bool:
         """Work that waits although a slot is free here: Celery has gone silent (or the broker is away), so
-        the slot helps itself. Called by a watchman now and then."""
-        if not self.paused.is_set() and self._free.acquire(blocking=False):
-            self._free.release()
-            overdue = self.waiting(overdue=rules.OVERDUE)
-            if overdue:
-                logger.warning(
-                    "%d jobs wait although a slot is free; taking them without a ring", len(overdue)
-                )
-                threading.Thread(target=self.help_yourself, daemon=True).start()
-
-
-class Watchman:
-    """Looks after the doorbell itself, every few seconds."""
-
-    def __init__(self, slots: Slots) -> None:
-        self.slots = slots
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watchman", daemon=True)
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        while not self._stop.wait(rules.OVERDUE / 2):
-            try:
-                self.slots.rescue()
-            except Exception as error:
-                logger.warning("the watchman could not look: %s: %s", type(error).__name__, error)
-            finally:
-                with contextlib.suppress(Exception):
-                    connection.close()
+        the slot helps itself. Called by a watchman now and then. Whether there was any."""
+        if self._takes_nothing or not self._free.acquire(blocking=False):
+            return False
+        self._free.release()
+        overdue = self.waiting(overdue=rules.OVERDUE)
+        if overdue:
+            logger.warning("%d jobs wait although a slot is free; taking them without a ring", len(overdue))
+            threading.Thread(target=self.help_yourself, daemon=True).start()
+        return bool(overdue)
 
 
 def register_patiently(stop: threading.Event, attempts_dir: Path, **facts: Any) -> str:
@@ -229,10 +209,10 @@ def _serve(
     heart = Heart(name)
     supervisor = Supervisor(name, executor, heart, attempts_dir, facts["resources"]["memory_bytes"])
     slots = Slots(supervisor, queues, config.slots, facts["resources"])
-    watchman = Watchman(slots)
     # One thread more than slots: Celery looks at the broker only while a thread of its own is free, and would
     # otherwise notice a ring up to a second late when the last slot is about to finish.
     celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots + 1)
+    watchman = Watchman(slots, heart, celery.renew)
 
     def pause(asked: bool) -> None:
         (slots.paused.set if asked else slots.paused.clear)()
@@ -253,7 +233,7 @@ def _serve(
     )
     # What has waited since before we came may have nobody to ring for it.
     threading.Thread(target=slots.help_yourself, daemon=True).start()
-    while not told.wait(1.0):
+    while not told.wait(1.0) and not watchman.wedged.is_set():
         celery.ensure()
     logger.info("%s drains", name)
     watchman.stop()
@@ -273,7 +253,9 @@ def _serve(
     if deaf:
         logger.warning("%s ends although %d jobs do not listen", name, deaf)
         executor.close()
-        os._exit(0)  # threads of ours cannot be ended, and a plain exit would wait for them
+        os._exit(
+            int(watchman.wedged.is_set())
+        )  # threads of ours cannot be ended, and a plain exit would wait for them
 
 
 def _say(what: Callable[[str], None], name: str) -> None:
