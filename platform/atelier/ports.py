@@ -394,6 +394,17 @@ async def observe_model(caller: Caller, project: ProjectRef, name: str) -> None:
     await in_thread(work)()
 
 
+async def check_storage(project: ProjectRef, adding: int) -> None:
+    """Raises Forbidden "quota.storage" when the team may not keep so many more bytes."""
+
+    def work() -> None:
+        from apps.jobs.quotas.checks import check_storage as check
+
+        check(_project(project), adding)
+
+    await in_thread(work)()
+
+
 def make_ports() -> Ports:
     """All ports, with caches of their own."""
     return Ports(
@@ -410,4 +421,5 @@ def make_ports() -> Ports:
         is_registered=is_registered,
         is_child=ChildFinder(),
         observe_model=observe_model,
+        check_storage=check_storage,
     )

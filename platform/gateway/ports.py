@@ -225,6 +225,13 @@ class ObserveModel(Protocol):
     async def __call__(self, caller: Caller, project: ProjectRef, name: str) -> None: ...
 
 
+class CheckStorage(Protocol):
+    """Before a person's client stores `adding` bytes (0: it does not say how many). Raises Forbidden
+    "quota.storage" when the project's team may not keep so many."""
+
+    async def __call__(self, project: ProjectRef, adding: int) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All ports together, made once by `atelier` and handed to the gateway."""
@@ -242,3 +249,4 @@ class Ports:
     is_registered: IsRegistered
     is_child: IsChild
     observe_model: ObserveModel
+    check_storage: CheckStorage

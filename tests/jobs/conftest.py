@@ -12,10 +12,10 @@ import pytest
 
 from adapters.executors.inprocess import InProcessExecutor
 from adapters.storage.local import LocalStore
-from apps.jobs import actions, attempts, rules
+from apps.jobs import actions, attempts, nodes, rules
 from apps.jobs.handlers import forget
 from apps.jobs.heart import Heart
-from apps.jobs.models import Job
+from apps.jobs.models import Job, Worker
 from apps.jobs.supervisor import Supervisor
 from tests.jobs import kinds
 
@@ -50,6 +50,16 @@ def submit(ledger: dict[str, list[Any]]) -> Callable[..., Job]:
             spec={**(spec or {}), **options},
             **{"project": None, "created_by": None, "title": "A test", **chosen},
         )
+
+    return make
+
+
+@pytest.fixture
+def worker() -> Callable[..., Worker]:
+    """A living worker: worker(queues=["cpu"], tier=0, resources={}, …)."""
+
+    def make(**about: Any) -> Worker:
+        return nodes.register(**{"kind": "worker", "queues": ["cpu"], "slots": 2, **about})
 
     return make
 

@@ -15,10 +15,8 @@ from apps.jobs import attempts
 from apps.jobs.attempts import Ending
 from apps.jobs.models import Job, ProjectUse, TeamLimits
 from apps.jobs.placement import Placement
-from apps.jobs.quotas import use
 from apps.jobs.states import Outcome
 from apps.jobs.turns import next_jobs
-from foundation.errors import Invalid
 from tests.support.people import People
 
 pytestmark = pytest.mark.django_db

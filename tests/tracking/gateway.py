@@ -39,6 +39,7 @@ class FakePorts:
     children: dict[str, str] = field(default_factory=dict)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
+    full: bool = False
 
     async def authenticate(self, credentials: Credentials) -> Caller:
         caller = self.callers.get(credentials.token or credentials.session_key or "")
@@ -53,6 +54,10 @@ class FakePorts:
         if write and caller.scope != "write":
             raise Forbidden("token.read_only", "This token may only read.")
         return ProjectRef(id=project_id, slug=slug, team_id=uuid4(), editable=caller.scope == "write")
+
+    async def check_storage(self, project: ProjectRef, adding: int) -> None:
+        if self.full:
+            raise Forbidden("quota.storage", "The team keeps as many bytes as it may.")
 
     async def tracking_project(self, project: ProjectRef) -> TrackingRef:
         return self.tracking[project.id]

@@ -172,6 +172,17 @@ def test_a_path_with_a_line_break_is_still_mlflows(setup: Setup) -> None:
     assert setup.ask("PUT", path, b"x")[0] == 200
 
 
+def test_a_client_stores_nothing_where_the_team_is_full_but_a_job_comes_to_its_end(
+    setup: Setup, job: str
+) -> None:
+    setup.ports.full = True
+    path = f"{ARTIFACTS}/workspaces/p-{setup.project.hex}/3/{RUN}/artifacts/a.txt"
+    status, error, _ = setup.ask("PUT", path, b"x")
+    assert (status, error["error_code"]) == (403, "PERMISSION_DENIED")
+    assert setup.stand.seen == []
+    assert setup.ask("PUT", path, b"x", token=job)[0] == 200
+
+
 def test_a_name_that_is_taken_is_said_without_the_drivers_words(setup: Setup) -> None:
     message = "Experiment(name=a) already exists. Error: (psycopg.errors.UniqueViolation) x\n[SQL: INSERT]"
     answer = {"error_code": "RESOURCE_ALREADY_EXISTS", "message": message}

@@ -38,6 +38,7 @@ PATH = re.compile(r"/p/([^/]+)/mlflow(/.*)?", re.DOTALL)
 JOBS_ONLY = "log"  # this treatment is for the tokens of jobs: what others log is passed on unread
 # Two clients that set the same tag at once meet in MLflow, which fails one of them: asked again, it overwrites.
 LOGGING = re.compile(r"/api/2\.0/mlflow/runs/(set-tag|log-[a-z]+)")
+LENGTH = re.compile(r"[0-9]{1,18}")
 COLLISION = b"UniqueViolation"
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 ARTIFACT_LIMIT = 20 * 1024**3
@@ -126,6 +127,9 @@ class MlflowProxy:
             artifact = ownership.artifact_of(path, tracking.workspace, write=write)
             if write:
                 await ownership.check_may_write(call, artifact)
+                if caller.job_id is None:  # a job's work was accepted as a whole
+                    length = header(scope, b"content-length")
+                    await self.ports.check_storage(project, int(length) if LENGTH.fullmatch(length) else 0)
         elif rule.special == "artifacts":
             for name, value in parse_qsl(call.query):
                 if name == "path":
