@@ -12,6 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from adapters.storage.keys import TEMPORARY_PREFIX, check_key
+from adapters.storage.sources import open_regular
 from foundation.errors import Invalid, NoSpace, NotFound, Unavailable
 
 COPY_CHUNK = 4 * 1024 * 1024
@@ -31,12 +32,13 @@ class LocalStore:
         source = Path(local_path)
         with _translated(key):
             target.parent.mkdir(parents=True, exist_ok=True)
-            size = source.stat().st_size
+            with open_regular(source) as checked:
+                size = os.fstat(checked.fileno()).st_size
             if move and _same_file_system(source, target.parent):
                 _sync_file(source)
                 os.replace(source, target)
             else:
-                with source.open("rb") as reading:
+                with open_regular(source) as reading:
                     self._write(target, reading)
                 if move:
                     source.unlink()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adapters.storage.keys import check_key
+from adapters.storage.sources import open_regular
 from foundation.errors import NoSpace, NotFound
 
 
@@ -24,7 +25,8 @@ class MemoryStore:
         self._mirror: tempfile.TemporaryDirectory[str] | None = None
 
     def put(self, local_path: Path, key: str, *, move: bool = False) -> int:
-        size = self.put_bytes(Path(local_path).read_bytes(), key)
+        with open_regular(Path(local_path)) as reading:
+            size = self.put_bytes(reading.read(), key)
         if move:
             Path(local_path).unlink()
         return size

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from adapters.storage.keys import TEMPORARY_PREFIX, check_key
 from adapters.storage.local import COPY_CHUNK, FULL
+from adapters.storage.sources import open_regular
 from foundation.errors import NoSpace, NotFound, Unavailable
 
 
@@ -33,7 +34,8 @@ class RemoteStore:
     def put(self, local_path: Path, key: str, *, move: bool = False) -> int:
         source = Path(local_path)
         address = self._address(key)
-        size = source.stat().st_size
+        with open_regular(source) as checked:
+            size = os.fstat(checked.fileno()).st_size
         with _translated(key):
             self._make_parent(address)
             self.filesystem.put_file(str(source), address)

@@ -1,0 +1,1 @@
+"""Jobs that mean harm, at every isolation tier that the machine has."""
