@@ -144,7 +144,7 @@ class Git:
         code, said = self._fetch(url, ref)
         if code and _REDIRECT.search(said) and not url.endswith(".git"):
             again, told = self._fetch(f"{url.rstrip('/')}.git", ref)
-            code, said = (again, told) if not again or not _REDIRECT.search(told) else (code, said)
+            code, said = (code, said) if again else (again, told)
         if code and re.fullmatch(r"[0-9a-f]{7,39}", ref):
             found = [one for one in self._heads(url) if one.startswith(ref)]
             if len(set(found)) == 1:

@@ -21,7 +21,7 @@ from typing import Any
 
 from adapters.tracking.client import OutputLog, run_log
 from apps.experiments.sandbox import environment
-from apps.experiments.sandbox.script_channels import lay_out
+from apps.experiments.sandbox.script_channels import lay_out, restore
 from apps.experiments.sandbox.script_child import run_forked
 from apps.experiments.sandbox.script_contract import (
     Folders,
@@ -69,6 +69,7 @@ def run(ctx: Context, open_log: Callable[[], OutputLog]) -> dict[str, Any]:
         ctx.log.info("Unpacked %s files of code.", f"{unpack(ctx.inputs['code'], folders.code):,}")
     else:
         shutil.copyfile(ctx.inputs["code"], script)
+    restore(ctx, folders)
     parameters: dict[str, Any] = ctx.payload["parameters"]
     channels = {str(c["name"]): str(c["format"]) for c in ctx.payload["channels"]}
     ctx.progress(0, None, "Laying out the inputs")

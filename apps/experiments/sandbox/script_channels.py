@@ -35,6 +35,21 @@ def lay_out(ctx: Context, folders: Folders, channels: Mapping[str, str], bare: C
         )
 
 
+def restore(ctx: Context, folders: Folders) -> None:
+    """Lay out the checkpoint that this attempt goes on from. It appears in one step: whoever keeps the folder never
+    sees a part of it."""
+    places = ctx.payload.get("checkpoint") or []
+    if not places:
+        return
+    made = folders.root / ".restoring"
+    for place in places:
+        path = made / str(place["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ctx.inputs[str(place["input"])], path)
+    os.replace(made, folders.checkpoints)
+    ctx.log.info("%s", ctx.payload.get("checkpoint_told") or "Goes on from a checkpoint.")
+
+
 def write_csv(parts: Sequence[Path], path: Path, channel: str, *, header: bool = True) -> None:
     """All rows of the parts as one CSV file, with a line of names unless header is false."""
     import pyarrow as pa

@@ -74,7 +74,11 @@ def start_script(*, actor: Actor, project: Project, spec: ScriptSpec) -> Run:
         kind=SCRIPT,
         project=project,
         created_by=actor.user,
-        spec={"run": run_id.hex, **({"variables": spec.variables} if spec.variables else {})},
+        spec={
+            "run": run_id.hex,
+            **({"variables": spec.variables} if spec.variables else {}),
+            **({"resume": spec.resume} if spec.resume else {}),
+        },
         title=f"Run {spec.code.name}" + (f" on {main.version.label}" if main else ""),
         subject=("run", run_id.hex),
         timeout=spec.timeout,

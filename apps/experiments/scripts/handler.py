@@ -10,13 +10,16 @@ from adapters.tracking import get_tracking
 from apps.accounts.access import SYSTEM
 from apps.environments import uses
 from apps.experiments.models import Run
+from apps.experiments.sandbox.script_contract import CHECKPOINTS_NAME
 from apps.experiments.scripts.actions import SCRIPT
 from apps.experiments.scripts.kept import code_key
+from apps.experiments.scripts.resuming import gone, told_checkpoint
 from apps.experiments.scripts.spec import DISK_BYTES, check_allowed
 from apps.experiments.states import InputFormat
 from apps.experiments.tasks import Train, client_environment
+from apps.jobs.checkpoints import keeping
 from apps.jobs.handlers import handles
-from apps.jobs.models import Job
+from apps.jobs.models import Job, JobCheckpoint
 from apps.jobs.states import JobState
 from foundation.tasks import SandboxPlan
 
@@ -35,8 +38,10 @@ class RunScript(Train):
         that dies with the attempt. The project may have switched scripts off in the meantime."""
         run = Run.objects.with_relations().get(job=job)
         check_allowed(SYSTEM, run.project)
-        if job.fence > 1:
+        checkpoint = keeping.checkpoint_of(job)
+        if job.fence > 1 and checkpoint is None:
             get_tracking().reset_run(run.hex)
+        checkpoint = checkpoint or self._of_another(job)
         environment = uses.environment_of(job)
         interpreter = uses.interpreter_for(job)
         if environment is not None and run.environment != environment.digest:
@@ -45,7 +50,11 @@ class RunScript(Train):
         channels = list(run.inputs.select_related("dataset_version__dataset"))
         key = code_key(run.project, run.code_digest, run.code_source)
         inputs = {"code": str(get_store().local(key))}
-        size = 0
+        size = checkpoint.bytes if checkpoint else 0
+        places: list[dict[str, str]] = []
+        if checkpoint is not None:
+            found, places = keeping.as_inputs(checkpoint)
+            inputs |= found
         for one in channels:
             parts = one.dataset_version.local_parts()
             inputs |= {f"{one.channel}/{name}": path for name, path in parts.items()}
@@ -61,6 +70,8 @@ class RunScript(Train):
                 "root": run.code_source.get("root", ""),
                 "parameters": run.parameters,
                 "variables": variables,
+                "checkpoint": places,
+                "checkpoint_told": told_checkpoint(job, checkpoint),
                 "interpreter": interpreter,
                 "packages": environment.name if environment is not None else "",
                 "channels": [
@@ -71,11 +82,23 @@ class RunScript(Train):
             env=client_environment(job, run.experiment.mlflow_id),
             network=True,
             interpreter=interpreter,
+            checkpoint=CHECKPOINTS_NAME,
             disk_bytes=DISK_BYTES + size,
             processes=PROCESSES,
             # Libraries read variables while they are imported, and a warm parent has imported them.
             warm=not variables,
         )
+
+    @staticmethod
+    def _of_another(job: Job) -> JobCheckpoint | None:
+        """The checkpoint of the run that this one goes on from, when it was asked for."""
+        wanted = job.spec.get("resume")
+        if not wanted:
+            return None
+        found = JobCheckpoint.objects.filter(job__run__id=wanted, job__project=job.project_id).first()
+        if found is None:
+            raise gone(str(wanted))
+        return found
 
     def complete(self, job: Job, result: dict[str, Any], files: Path) -> None:
         """Keep what the script left; its model counts when MLflow knows it as this run's."""

@@ -23,6 +23,7 @@ from apps.experiments.scripts.browser import code_again
 from apps.experiments.scripts.checking import Code
 from apps.experiments.scripts.intake import read_git, read_upload
 from apps.experiments.scripts.received import Received
+from apps.experiments.scripts.resuming import check_resume
 from apps.experiments.scripts.variables import read_variables
 from apps.experiments.spec import TIMEOUT_AT_MOST, read_experiment, read_tags, read_whole
 from apps.experiments.states import InputFormat
@@ -33,8 +34,8 @@ from foundation.names import check_name as check_title
 from foundation.names import check_text
 
 FIELDS = (
-    "experiment", "entry_point", "git", "code_of", "inputs", "parameters", "variables", "environment", "timeout", "name",
-    "description", "tags", "rules",
+    "experiment", "entry_point", "git", "code_of", "resume", "inputs", "parameters", "variables", "environment",
+    "timeout", "name", "description", "tags", "rules",
     *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TIMEOUT = 3600
@@ -71,6 +72,7 @@ class ScriptSpec:
     parameters: dict[str, Any] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     environment: Environment | Requirements | None = None
+    resume: str = ""
     timeout: int = DEFAULT_TIMEOUT
     name: str = ""
     description: str = ""
@@ -121,6 +123,7 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
         "inputs": _inputs(data.get("inputs"), actor, project),
         "parameters": _parameters(data.get("parameters")),
         "variables": read_variables(data.get("variables")),
+        "resume": _resume(data.get("resume"), actor, project),
         "environment": read_request(actor=actor, project=project, given=data.get("environment")),
         "timeout": read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
         "name": check_title(data["name"]) if data.get("name") not in (None, "") else "",
@@ -130,6 +133,10 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
         "rules": read_rules(data.get("rules")),
     }
     return ScriptSpec(code=_code(data, upload, actor, project), **given)
+
+
+def _resume(value: object, actor: Actor, project: Project) -> str:
+    return check_resume(get_visible_run(actor, project, str(value))) if value not in (None, "") else ""
 
 
 def _code(data: Mapping[str, Any], upload: Received | None, actor: Actor, project: Project) -> Code:
