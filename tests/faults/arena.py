@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import children
+from runtime.home import read_json
+from runtime.processes import QUIET
 from tests.faults import ledger
 from tests.faults.process import PROJECT
 from tests.faults.servers import Servers, query
@@ -31,7 +33,7 @@ from tests.support.studio import ROOT, clean_environment, free_port
 
 LEASE = 5.0
 START_LIMIT = 180.0
-SETTLE_LIMIT = 180.0
+SETTLE_LIMIT = 120.0
 LIVE = ("queued", "starting", "running", "stopping")
 KINDS = ("fault.sandbox", "fault.platform")
 
@@ -70,7 +72,9 @@ class Arena:
         self.cancelled: set[str] = set()
         self.keys: dict[str, str] = {}
         self.reported: set[str] = set()
-        self.token = ""
+        self.token = ""  # of ada, who owns the project
+        self.tokens: dict[str, str] = {}
+        self._migration: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
     # --- processes ---------------------------------------------------------------------------------------
@@ -82,8 +86,24 @@ class Arena:
             self._argv("prepare"), env=self.environment(), cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        self.token = json.loads(done.stdout.splitlines()[-1])["token"]
+        self.tokens = json.loads(done.stdout.splitlines()[-1])
+        self.token = self.tokens["ada"]
         return self
+
+    def with_mlflow(self) -> None:
+        """Make MLflow's tables (its server does not run here). Again is nothing."""
+        if self._migration is None:
+            services = read_json(self.home.services)
+            self._migration = subprocess.Popen(
+                [sys.executable, "-c", "from adapters.tracking.server import upgrade_here; upgrade_here()"],
+                env=self.environment(ATELIER_MLFLOW_MIGRATE_URL=services["mlflow_database_url"], **QUIET),
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        _, errors = self._migration.communicate()
+        assert self._migration.returncode == 0, errors
 
     def environment(self, **more: str) -> dict[str, str]:
         """Of the studio's processes: a short lease, short graces, and the way to the ledger."""
@@ -202,6 +222,7 @@ class Arena:
         spare = [name for name in self.processes if name not in ("web", "scheduler", "worker")]
         self.extra.clear()
         self.stop(*spare)
+        self.sql("update jobs_job set queue = 'cpu' where state = 'queued' and queue <> 'cpu'")
         self.start("web", "scheduler", "worker")
 
     def end(self) -> None:
@@ -254,10 +275,13 @@ class Arena:
         """An address in the arena's project."""
         return f"/api/v1/projects/{PROJECT}/{tail}"
 
-    def submit(self, kind: str = "fault.sandbox", *, key: str | None = None, **spec: Any) -> str:
+    def submit(
+        self, kind: str = "fault.sandbox", *, key: str | None = None, queue: str = "cpu", **spec: Any
+    ) -> str:
         """Submit a job; "" when that was not acknowledged. key: the Idempotency-Key."""
         headers = {"Idempotency-Key": key} if key else {}
-        answer = self.call("POST", self.path("rehearsals"), {"kind": kind, "spec": spec}, headers=headers)
+        body = {"kind": kind, "spec": spec, "queue": queue}
+        answer = self.call("POST", self.path("rehearsals"), body, headers=headers)
         if answer.status != 201:
             return ""
         job = str(answer.body["id"])
@@ -267,12 +291,14 @@ class Arena:
                 assert self.keys.setdefault(key, job) == job, f"the key {key} stands for two jobs"
         return job
 
-    def insist(self, kind: str = "fault.sandbox", *, seconds: float = 120, **spec: Any) -> str:
+    def insist(
+        self, kind: str = "fault.sandbox", *, seconds: float = 120, queue: str = "cpu", **spec: Any
+    ) -> str:
         """Submit with one Idempotency-Key until it is acknowledged, as a careful client does."""
         key = str(uuid.UUID(int=self.random.getrandbits(128)))
         deadline = time.monotonic() + seconds
         while True:
-            job = self.submit(kind, key=key, **spec)
+            job = self.submit(kind, key=key, queue=queue, **spec)
             if job:
                 return job
             assert time.monotonic() < deadline, f"never accepted: {self.answers[-1]}"

@@ -93,7 +93,14 @@ def _effects(arena: Arena) -> list[str]:
     effects: dict[str, list[tuple[int, str, str]]] = {}
     for job, fence, key, sha256 in arena.sql("select job_id, fence, key, sha256 from faults_effect"):
         effects.setdefault(str(job), []).append((int(fence), str(key), str(sha256)))
-    executed = Counter((fact["job"], fact["fence"]) for fact in arena.facts("begin"))
+    begun = arena.facts("begin", "restored")
+    executed: Counter[tuple[str, int]] = Counter()
+    ever = {(fact["job"], fact["fence"]) for fact in begun if fact["event"] == "begin"}
+    for fact in begun:
+        if fact["event"] == "restored":
+            executed.clear()  # time was set back: what is not over begins again
+        else:
+            executed[fact["job"], fact["fence"]] += 1
     found += [f"3: job {job} began {n} times at fence {f}" for (job, f), n in executed.items() if n > 1]
     rows = arena.sql("select id, state, fence from jobs_job where kind like 'fault.%%'")
     for job, state, fence in rows:
@@ -108,7 +115,7 @@ def _effects(arena: Arena) -> list[str]:
                 found.append(f"2: job {job} at fence {fence} shows the artefact {key}")
             elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 found.append(f"2: the artefact {key} has other bytes than it was ended with")
-        if state == "succeeded" and (str(job), fence) not in executed:
+        if state == "succeeded" and (str(job), fence) not in ever:
             found.append(f"2: job {job} succeeded at fence {fence}, which never ran")
     return [*found, *(f"2: the job {job} has effects and does not exist" for job in effects)]
 

@@ -85,6 +85,7 @@ class Sandboxed(_Work):
             "fence": job.fence,
             "steps": job.spec.get("steps", 1),
             "pause": job.spec.get("pause", 0.0),
+            "size": job.spec.get("size", 0),
         }
         if job.spec.get("knock"):
             payload |= {"token": tokens.issue(job), "url": os.environ["ATELIER_FAULTS_KNOCK"]}

@@ -40,7 +40,7 @@ def main(role: str) -> None:
 
 
 def prepare() -> dict[str, str]:
-    """Tables, a person with a project, and the secret of her token."""
+    """Tables, ada and eve with a project each, and the secrets of their tokens."""
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
@@ -57,12 +57,16 @@ def prepare() -> dict[str, str]:
     leave_mark(get_store(), settings.CONFIG.secret_key)
     with connection.cursor() as cursor:
         cursor.execute(kinds.TABLE)
+    made = {}
     with use_tracking(FakeTracking()):
-        user = create_user(actor=SYSTEM, username="ada", password=None, is_superuser=False)
-        team = create_team(actor=Actor(user=user), slug="red", name="Red team")
-        create_project(actor=Actor(user=user), slug=PROJECT, name="Arena", team=team)
-    _, secret = create_token(actor=SYSTEM, user=user, name="faults", scope="write", project=None, days=None)
-    return {"token": secret}
+        for name, team_slug, project in (("ada", "red", PROJECT), ("eve", "fuzz", "fuzz")):
+            user = create_user(actor=SYSTEM, username=name, password=None, is_superuser=False)
+            team = create_team(actor=Actor(user=user), slug=team_slug, name=team_slug.title())
+            create_project(actor=Actor(user=user), slug=project, name=project.title(), team=team)
+            _, made[name] = create_token(
+                actor=SYSTEM, user=user, name="faults", scope="write", project=None, days=None
+            )
+    return made
 
 
 def add_route() -> None:

@@ -25,7 +25,7 @@ def work(ctx: Context) -> dict[str, Any]:
             note(ledger, "knock", asked=time.monotonic(), status=_knock(told["url"], told["token"]), **facts)
         note(ledger, "step", step=step, **facts)
         print(f"step {step} done", flush=True)
-    content = f"{told['job']} by {told['fence']}\n".encode() * 1000
+    content = f"{told['job']} by {told['fence']}\n".encode() * 1000 + b"x" * told["size"]
     (ctx.outputs / "made.txt").write_bytes(content)
     note(ledger, "end", **facts)
     return {"fence": told["fence"], "sha256": hashlib.sha256(content).hexdigest()}
