@@ -102,6 +102,13 @@ class Placement:
         """What a job was submitted with."""
         return cls(job.queue, Needs.of(job.resources or {}), job.priority)
 
+    @property
+    def words(self) -> str:
+        """What differs from what every job has: "queue gpu, 4 processors, priority 5"."""
+        queue = [] if self.queue == DEFAULT_QUEUE else [f"queue {self.queue}"]
+        priority = [f"priority {self.priority}"] if self.priority else []
+        return ", ".join([*queue, *self.needs.words, *priority])
+
     def as_json(self) -> dict[str, Any]:
         """As the API takes it."""
         return {"queue": self.queue, "resources": self.needs.shown(), "priority": self.priority}

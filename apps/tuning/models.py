@@ -11,6 +11,7 @@ from django.urls import reverse
 from apps.accounts.models import NamedProjectObject
 from apps.datasets.models import DatasetVersion
 from apps.experiments.models import Experiment, Run
+from apps.jobs.placement import read_placement
 from apps.tuning.states import LIVE, OVER, Pruner, Sampler, StudyState, TrialState
 from foundation.models import Stamped
 
@@ -75,6 +76,11 @@ class Study(NamedProjectObject):
                 condition=Q(state__in=[StudyState.QUEUED, StudyState.RUNNING, StudyState.STOPPING]),
             ),
         ]
+
+    @property
+    def asked_for(self) -> str:
+        """The queue, resources and priority of its trials where they are not the usual, in words."""
+        return read_placement(self.placement).words
 
     def get_absolute_url(self) -> str:
         """The study's page."""

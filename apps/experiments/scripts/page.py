@@ -27,6 +27,8 @@ from apps.experiments.scripts.received import pasted, received_code
 from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, DISK_BYTES, parse_script
 from apps.experiments.states import InputFormat
 from apps.jobs.models import JobEvent
+from apps.jobs.placement import Placement
+from apps.jobs.placement_form import PlacementFields, form_field, initial_placement, placement_body
 from foundation.errors import AtelierError, Invalid
 from gateway.uploads import PROBLEMS
 
@@ -71,7 +73,7 @@ class Row:
         return not self.name and not self.value
 
 
-class ScriptForm(forms.Form):
+class ScriptForm(PlacementFields):
     """Everything but the rows. It only shows: what is entered is checked by parse_script."""
 
     use_required_attribute = False
@@ -295,6 +297,7 @@ class NewScript:
             **self._origin(origin, entered),
             "timeout": _seconds(entered.get("minutes", "")),
             **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
+            **placement_body(entered),
         }
 
     def _origin(self, origin: str, entered: QueryDict) -> dict[str, Any]:
@@ -326,8 +329,8 @@ class NewScript:
         aliases |= {f"git.{part}": f"git_{part}" for part in ("url", "commit", "folder", "token")}
         if at is not None:
             at.error = error.message
-        elif aliases.get(name, name) in self.form.fields:
-            self.form.add_error(aliases.get(name, name), error.message)
+        elif (place := form_field(aliases.get(name, name))) in self.form.fields:
+            self.form.add_error(place, error.message)
         elif not self.rules.place(error):
             self.form.add_error(None, error.message)
 
@@ -401,6 +404,7 @@ def _of_run(run: Run) -> tuple[dict[str, Any], list[Row], list[Row], list[Row]]:
         "minutes": f"{seconds / 60:g}",
         "experiment": run.experiment.name,
         "description": run.description,
+        **({} if run.job is None else initial_placement(Placement.of(run.job))),
         "git_url": run.code_source.get("url", ""),
         "git_commit": run.code_source.get("ref", "") or run.code_source.get("commit", ""),
         "git_folder": run.code_source.get("folder", ""),

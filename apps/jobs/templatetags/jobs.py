@@ -6,6 +6,7 @@ from django import template
 
 from apps.jobs.log_pane import LogPane
 from apps.jobs.models import Job
+from apps.jobs.placement import Placement
 from apps.jobs.queries import JobSummary, job_summary
 from apps.jobs.waiting import why_it_waits
 
@@ -22,6 +23,12 @@ def summary_of(job: Job) -> JobSummary:
 def waits_for(job: Job) -> str:
     """What a queued job waits for: {% waits_for job %}."""
     return why_it_waits(job)
+
+
+@register.simple_tag
+def asked_for(job: Job) -> str:
+    """The queue, resources and priority of a job where they are not the usual: {% asked_for job as words %}."""
+    return Placement.of(job).words
 
 
 @register.simple_tag
