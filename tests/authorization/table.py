@@ -52,6 +52,7 @@ SIGNED_IN = {
     "account/tokens/{token}/revoke",
     "teams/new",
     "workers",
+    "workers/gone",
     "workers/{worker}",
     "workers/{worker}/drain",
     "workers/{worker}/resume",

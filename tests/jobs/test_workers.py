@@ -122,6 +122,8 @@ def test_states_follow_the_sign_of_life(people: People) -> None:
     Worker.objects.update(heartbeat_at=Now() - datetime.timedelta(minutes=20))
     assert listed(people, "admin") == []
     assert [row["name"] for row in listed(people, "admin", "?gone=true")] == [worker.name]
+    assert worker.name in people.client("admin").get("/workers/gone").content.decode()
+    assert worker.name not in people.client("admin").get("/workers/").content.decode()
 
 
 def test_the_page_names_queues_that_nobody_serves_and_filters(people: People) -> None:

@@ -52,10 +52,9 @@ class WorkersPage:
     embedded: bool
 
     @classmethod
-    def build(cls, request: HttpRequest, actor: Actor) -> WorkersPage:
-        """From the request's filters."""
+    def build(cls, request: HttpRequest, actor: Actor, *, past: bool) -> WorkersPage:
+        """From the request's filters. past: those that are gone."""
         mine = visible_workers(actor)
-        past = "gone" in request.GET
         queue = request.GET.get("queue", "")
         found = matching(gone(mine) if past else here(mine), q=request.GET.get("q", ""), queue=queue)
         listing = list_page(request, found, orders=ORDERS, default="-seen" if past else "name")

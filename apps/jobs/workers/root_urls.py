@@ -9,6 +9,7 @@ from apps.jobs.workers import views
 app_name = "workers"
 urlpatterns = [
     path("workers/", views.worker_list, name="list"),
+    path("workers/gone", views.worker_gone, name="gone"),
     path("workers/<uuid:worker>/", views.worker_detail, name="detail"),
     path("workers/<uuid:worker>/drain", views.worker_drain, name="drain"),
     path("workers/<uuid:worker>/resume", views.worker_resume, name="resume"),

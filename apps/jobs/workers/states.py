@@ -32,8 +32,10 @@ EXPLAINED = {
     WorkerState.STOPPED: "It ended by itself.",
 }
 TIERS = {
-    0: "Clean environment, limits of time, memory, disk and processes",
-    1: "As 0, and the kernel closes files and ports that a job does not need (Landlock)",
-    2: "As 1, and every job runs under an account of its own",
-    3: "As 2, without a network but the studio's API, and nothing else to read",
+    0: "A job has an environment without secrets and limits of time, memory, disk and processes. It could read files of "
+    "the worker's account and use the network.",
+    1: "A job has an environment without secrets and limits; the kernel closes files and ports that it does not need "
+    "(Landlock).",
+    2: "A job runs under an account of its own, with limits; the kernel closes files and ports that it does not need.",
+    3: "A job sees its own folder, its environment and the studio's API: no other file, process or network.",
 }

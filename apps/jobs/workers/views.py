@@ -28,8 +28,19 @@ def _is_fragment(request: Any) -> bool:
 @signed_in
 @require_GET
 def worker_list(request: Any) -> HttpResponse:
-    """The workers one may see; ?gone for those that have ended, ?queue=, ?q=."""
-    page = WorkersPage.build(request, request.actor)
+    """The workers one may see; ?queue=, ?q=."""
+    return _list(request, past=False)
+
+
+@signed_in
+@require_GET
+def worker_gone(request: Any) -> HttpResponse:
+    """Those that ended, or have been silent for long."""
+    return _list(request, past=True)
+
+
+def _list(request: Any, *, past: bool) -> HttpResponse:
+    page = WorkersPage.build(request, request.actor, past=past)
     if _is_fragment(request):
         return render_live(request, "workers/_table.html", {"page": page})
     return render(request, "workers/list.html", {"page": page, "listing": page.listing})
