@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from adapters.executors import proctree
+from adapters.executors.bars import BarReader
 from adapters.executors.child import become_child
 from adapters.executors.confine import Limits, become_subreaper
 from adapters.executors.isolation import Cell, Isolation, NotIsolated
@@ -73,6 +74,8 @@ class Nanny:
         self.pid = 0
         self._progress = b""
         self._started = False
+        self.bars = BarReader()
+        self._told = False  # the code says itself how far it is
         self._held: Any = None
         self._held_until = 0.0
         self._disk_next = self._news_next = 0.0
@@ -165,6 +168,10 @@ class Nanny:
         except BlockingIOError:
             return True
         self.log.write(data)
+        if not self._told and data:
+            now = time.monotonic()
+            self._held = self.bars.read(data, now) or self._held
+            self._pass_progress(now)
         return bool(data)
 
     def _read_progress(self) -> bool:
@@ -180,6 +187,7 @@ class Nanny:
         for line in reversed(lines):
             if b'"progress"' in line:  # the latest wins, and only it is looked at
                 self._held = _message(line).get("progress") or self._held
+                self._told = self._told or (isinstance(self._held, dict) and self._held.get("total") is not None)
                 break
         self._pass_progress(time.monotonic())
         return bool(data)
@@ -210,6 +218,7 @@ class Nanny:
         if self.status is not None:
             return
         self._pass_progress(now)
+        self.log.settle()
         if self._killed_when_due():
             return
         everybody = proctree.descendants(os.getpid())
