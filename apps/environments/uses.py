@@ -15,6 +15,7 @@ from apps.environments.models import Environment, EnvironmentUse
 from apps.environments.requirements import python_version
 from apps.environments.states import EnvironmentState
 from apps.jobs.holding import HELD, hold
+from apps.jobs.lending import borrowed
 from apps.jobs.models import Job
 from foundation.errors import Conflict, Unavailable
 
@@ -89,7 +90,9 @@ def _install(environment: Environment) -> None:
     from adapters.executors.local import LocalExecutor
 
     folder = places.root() / f".waste-{uuid.uuid4().hex}"
-    executor = LocalExecutor(warm=False)
+    own = None if borrowed() else LocalExecutor(warm=False)
+    executor = borrowed() or own
+    assert executor is not None
     try:
         handle = executor.start(build_plan(lock=environment.lock, digest=environment.digest), folder)
         try:
@@ -104,7 +107,8 @@ def _install(environment: Environment) -> None:
             )
         places.publish(environment.digest, made)
     finally:
-        executor.close()
+        if own is not None:
+            own.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -33,6 +33,7 @@ from apps.jobs.capacity import NOTHING, Grant
 from apps.jobs.checkpoints import keeping as checkpoints
 from apps.jobs.handlers import JobContext, JobStopped, Registered, handler_for
 from apps.jobs.heart import Heart, Pulse, tell_running
+from apps.jobs.lending import lending
 from apps.jobs.models import Job
 from apps.jobs.states import Outcome, Where
 from apps.jobs.verdict import (
@@ -146,7 +147,8 @@ class Supervisor:
         try:
             if handler.where == Where.PLATFORM:
                 return self._platform(job, handler, folder, pulse, watch)
-            plan = self._limited(handler.prepare(job), grant)
+            with lending(self.executor):
+                plan = self._limited(handler.prepare(job), grant)
             connection.close()  # back to the pool: the child may run for hours
             return self._sandbox(job, handler, plan, folder, watch)
         except AtelierError as error:
@@ -220,7 +222,7 @@ class Supervisor:
         self, job: Job, handler: Registered, folder: Path, pulse: Pulse, watch: Watch
     ) -> Ending | None:
         began = time.monotonic()
-        pulse.running = attempts.mark_running(job_id=job.pk, fence=job.fence)
+        pulse.running = attempts.mark_running(job_id=job.pk, fence=job.fence, known=job)
         if not pulse.running:
             return Ending(Outcome.CANCELLED, job.reason or "Cancelled before it began.")
         files = folder / OUTPUTS_NAME
