@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from adapters.executors import landlock, namespaces, view
 from adapters.executors.confine import set_dumpable
 from adapters.executors.first import be_first
-from adapters.executors.protocol import OUTPUTS_NAME
+from adapters.executors.protocol import LOG_NAME, OUTPUTS_NAME, RESULT_NAME
 from foundation.tasks import SandboxPlan
 
 HIGHEST = 3
@@ -229,8 +229,14 @@ class Cell:
     def _visible(self) -> view.Visible:
         # One mount from tier 2 on, so that a file can be moved from one of its folders to another.
         write = [str(self.folder)] if self.tier >= 2 else self._written()
+        # In it, what is not the program's is read-only where both have the same account.
+        ours = [str(self.folder / name) for name in (LOG_NAME, RESULT_NAME)]
         return view.visible(
-            own={*self.plan.inputs.values(), *self.isolation.readable},
+            own={
+                *self.plan.inputs.values(),
+                *self.isolation.readable,
+                *(ours if self.tier >= 2 and self.account is None else ()),
+            },
             write=write,
             interpreter=self.plan.interpreter,
             internet=self.plan.internet,
