@@ -27,16 +27,29 @@ from apps.experiments.queries import (
 )
 from apps.experiments.scripts.browser import CodeTab, code_tab
 from apps.experiments.scripts.page import frames_of
+from apps.experiments.scripts.resuming import checkpoint_of
 from apps.experiments.state_filter import STATES
 from apps.experiments.states import NOT_CHOSEN
+from apps.jobs.models import JobAttempt
 from apps.lineage import queries as lineage
 from apps.lineage.states import NodeKind
 from foundation.errors import AtelierError
 from foundation.ui.listing import Listing, url_with
 from foundation.ui.series import series_colour, series_index
 
-TABS = ("overview", "code", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
-LIVE_TABS = frozenset({"overview", "curves"})
+TABS = (
+    "overview",
+    "code",
+    "curves",
+    "figures",
+    "artifacts",
+    "logs",
+    "resources",
+    "model",
+    "environment",
+    "lineage",
+)
+LIVE_TABS = frozenset({"overview", "curves", "resources"})
 #: So many metrics fit beside the other columns at 1280 px; the list of all runs also names the experiment.
 METRIC_COLUMNS_AT_MOST = 4
 METRIC_COLUMNS_OF_ALL = 2
@@ -274,6 +287,8 @@ class RunView:
     code: CodeTab | None = None
     channels: list[RunInput] = field(default_factory=list)
     frames: list[dict[str, Any]] = field(default_factory=list)
+    attempt: JobAttempt | None = None
+    checkpoint: Any = None
 
     @property
     def run(self) -> Run:
@@ -351,6 +366,7 @@ def _overview(request: HttpRequest, row: RunRow) -> dict[str, Any]:
     if row.run.code_digest:
         found["channels"] = list(row.run.inputs.select_related("dataset_version__dataset__project"))
         found["frames"] = frames_of(row.run)
+        found["checkpoint"] = checkpoint_of(row.run)
     if row.run.is_terminal and row.run.details.get("figures"):
         shown = artifacts.figures_of(row.run)[:1]
         found["charts"] = [("overview-figure", name, figure) for name, figure in shown]
@@ -380,6 +396,11 @@ def _curve(key: str, name: str, colour: str, points: Sequence[Any]) -> charts.Fi
         "values": [p.value for p in points],
     }
     return charts.metric_history(key, [series])
+
+
+def _resources(request: HttpRequest, row: RunRow) -> dict[str, Any]:
+    job = row.run.job
+    return {"attempt": job.attempts.order_by("-number").first() if job else None}
 
 
 def _figures(request: HttpRequest, row: RunRow) -> dict[str, Any]:
@@ -434,6 +455,7 @@ _TAB_READERS = {
     "artifacts": _artifacts,
     "model": _model,
     "lineage": _lineage,
+    "resources": _resources,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from apps.environments.queries import environment_of_run
 from apps.experiments.models import Experiment, Run
 from apps.experiments.queries import ExperimentSummary, RunRow
+from apps.experiments.scripts.resuming import checkpoint_of
 from foundation.clock import iso
 
 
@@ -64,6 +65,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
             else {},
             "variables": dict(job.spec.get("variables") or {}) if job else {},
             "environment": _environment_json(run),
+            "checkpoint": _checkpoint_json(run),
         }
     return found
 
@@ -72,6 +74,19 @@ def _environment_json(run: Run) -> dict[str, Any] | None:
     """The packages of a script; None for the studio's own."""
     found = environment_of_run(run.job_id) if run.code_digest and run.job_id else None
     return {"name": found.name, "state": found.state, "digest": found.digest or None} if found else None
+
+
+def _checkpoint_json(run: Run) -> dict[str, Any] | None:
+    """What the next attempt, or a run that goes on from this one, would begin with."""
+    found = checkpoint_of(run)
+    if found is None:
+        return None
+    return {
+        "attempt": found.fence,
+        "files": [one["path"] for one in found.files],
+        "bytes": found.bytes,
+        "saved_at": iso(found.saved_at),
+    }
 
 
 def _code_json(run: Run) -> dict[str, Any]:

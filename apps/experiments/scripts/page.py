@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django import forms
 from django.http import HttpRequest, QueryDict
 
 from adapters.executors import landlock
@@ -23,23 +22,19 @@ from apps.experiments.scripts import packages
 from apps.experiments.scripts.actions import start_script
 from apps.experiments.scripts.browser import source_text, told_source
 from apps.experiments.scripts.checking import DEFAULT_NAME
+from apps.experiments.scripts.form import GIT, HERE, ORIGINS, SAME, ScriptForm
 from apps.experiments.scripts.received import pasted, received_code
+from apps.experiments.scripts.resuming import checkpoint_of
 from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, DISK_BYTES, parse_script
 from apps.experiments.states import InputFormat
 from apps.jobs.models import JobEvent
 from apps.jobs.placement import Placement
-from apps.jobs.placement_form import PlacementFields, form_field, initial_placement, placement_body
+from apps.jobs.placement_form import form_field, initial_placement, placement_body
 from foundation.errors import AtelierError, Invalid
 from gateway.uploads import PROBLEMS
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "templates" / "experiments" / "examples" / "train.py"
 EXAMPLE_NAME = "train.py"
-HERE, GIT, SAME = "here", "git", "same"
-ORIGINS = [
-    (HERE, "A script or an archive"),
-    (GIT, "A git repository"),
-    (SAME, "The code of the run this is filled in from"),
-]
 #: CSV without a line of names, as the forms call it.
 BARE = "csv-bare"
 ROWS = 2
@@ -71,103 +66,6 @@ class Row:
     def is_empty(self) -> bool:
         """Nothing was entered: the line does not count."""
         return not self.name and not self.value
-
-
-class ScriptForm(PlacementFields):
-    """Everything but the rows. It only shows: what is entered is checked by parse_script."""
-
-    use_required_attribute = False
-    wide = ("source",)
-    units = {"minutes": "minutes"}
-
-    origin = forms.ChoiceField(
-        label="Code",
-        choices=ORIGINS,
-        widget=forms.Select(attrs={"data-shows": "origin"}),
-    )
-    git_url = forms.CharField(
-        label="Repository",
-        max_length=500,
-        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="Its https address, such as https://example.org/team/churn.",
-    )
-    git_commit = forms.CharField(
-        label="Commit",
-        required=False,
-        max_length=200,
-        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="A hash, a branch or a tag. Left empty, the newest commit of the default branch. The run keeps the hash.",
-    )
-    git_folder = forms.CharField(
-        label="Folder",
-        required=False,
-        max_length=300,
-        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="Where the code lies in the repository; left empty, the whole of it.",
-    )
-    git_token = forms.CharField(
-        label="Token",
-        required=False,
-        max_length=500,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="For a private repository. It is used once, to fetch, and kept nowhere.",
-    )
-    source = forms.CharField(
-        label="Script",
-        strip=False,
-        widget=forms.Textarea(
-            attrs={
-                "rows": 24, "class": "code editor", "spellcheck": "false", "autocapitalize": "none",
-                "autocomplete": "off", "data-editor": "", "wrap": "off",
-            }
-        ),
-        help_text="Runs from its first line, as `python train.py` would. Tab indents; Esc and then Tab leaves.",
-    )  # fmt: skip
-    code = forms.FileField(
-        label="Or a file",
-        required=False,
-        widget=forms.FileInput(
-            attrs={"accept": ".py,.zip,.tar.gz,.tgz,.tar,text/x-python", "data-fills": "id_source"}
-        ),
-        help_text="A .py file of 1 MB, or a .zip or .tar.gz of 50 MB at most; it takes the place of the script above.",
-    )
-    entry_point = forms.CharField(
-        label="Entry point",
-        required=False,
-        max_length=200,
-        widget=forms.TextInput(attrs={"class": "code", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="What the script is called, or the path of the file that is run, such as src/train.py.",
-    )
-    environment = forms.ChoiceField(
-        label="Packages",
-        required=False,
-        widget=forms.Select(attrs={"data-shows": "packages"}),
-        help_text="What the script can import. An environment holds only what its requirements name.",
-    )
-    requirements = forms.CharField(
-        label="Requirements",
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 5, "class": "code", "spellcheck": "false", "wrap": "off"}),
-        help_text="One package a line, such as xgboost>=2. Resolved and installed once; the run waits for it.",
-    )
-    minutes = forms.CharField(
-        label="Time limit",
-        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
-        help_text="The script is stopped after it. At most 10,080 (a week).",
-    )
-    experiment = forms.CharField(
-        label="Experiment",
-        max_length=256,
-        widget=forms.TextInput(attrs={"list": "experiments", "autocomplete": "off"}),
-        help_text="Runs to be compared belong together. A new name makes a new experiment.",
-    )
-    name = forms.CharField(
-        label="Name", required=False, max_length=63, help_text="Left empty, the run gets one."
-    )
-    description = forms.CharField(
-        label="Description", required=False, widget=forms.Textarea(attrs={"rows": 2})
-    )
 
 
 @dataclass
@@ -223,6 +121,8 @@ class NewScript:
         if entered is None and (experiment := request.GET.get("experiment")):
             initial["experiment"] = experiment
         form = ScriptForm(entered, initial=initial | packages.initial(request, origin))
+        if origin is None or checkpoint_of(origin) is None:
+            del form.fields["resume"]
         form.fields["environment"].choices = packages.choices(project)  # type: ignore[attr-defined]
         if origin is None or not origin.code_source:
             form.fields["origin"].choices = ORIGINS[:-1]  # type: ignore[attr-defined]
@@ -301,12 +201,13 @@ class NewScript:
         }
 
     def _origin(self, origin: str, entered: QueryDict) -> dict[str, Any]:
+        more = {"resume": self.origin.hex} if entered.get("resume") and self.origin is not None else {}
         if origin == GIT:
             names = ("url", "commit", "folder", "token")
-            return {"git": {name: entered.get(f"git_{name}", "").strip() for name in names}}
+            return {**more, "git": {name: entered.get(f"git_{name}", "").strip() for name in names}}
         if origin == SAME and self.origin is not None:
-            return {"code_of": self.origin.hex}
-        return {}
+            return {**more, "code_of": self.origin.hex}
+        return more
 
     def _place(self, error: AtelierError) -> None:
         """Say it beside the field that it is about."""
