@@ -9,7 +9,7 @@ from apps.experiments.scripts import views as scripts
 
 app_name = "experiments"
 RUN = r"^experiments/runs/(?P<run>[0-9a-f]{32})"
-TAB = r"(?P<tab>code|curves|figures|artifacts|logs|model|environment|lineage)"
+TAB = r"(?P<tab>code|curves|figures|artifacts|logs|resources|model|environment|lineage)"
 
 urlpatterns = [
     path("experiments/", views.experiment_list, name="list"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Prefetch
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -189,7 +190,11 @@ class JobList(ProjectAPIView):
         states = [part for value in asked.getlist("state") for part in value.split(",") if part]
         found = queries.jobs_of(self.project, states=states, kind=asked.get("kind", ""), q=asked.get("q", ""))
         paginator = KeysetPagination()
-        page = paginator.paginate_queryset(found.prefetch_related("attempts"), request, view=self)
+        page = paginator.paginate_queryset(
+            found.prefetch_related(Prefetch("attempts", JobAttempt.objects.defer("samples"))),
+            request,
+            view=self,
+        )
         return paginator.get_paginated_response(JobSerializer(page, many=True).data)
 
 

@@ -10,6 +10,7 @@ import pytest
 from apps.jobs import attempts
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.samples import MOST, Sampler, usage_of
+from foundation.ui.timechart import time_chart
 
 
 def fed(seconds: int, *, every: float = 1.0, cores: float = 1.5) -> Sampler:
@@ -73,3 +74,44 @@ def test_they_are_kept_in_the_row_of_the_attempt(submit: Callable[..., Job]) -> 
 def test_a_short_attempt_has_no_curve() -> None:
     assert usage_of(None) is None
     assert usage_of(JobAttempt(samples={"interval": 1.0, "memory": [1], "cores": [0.1]})) is None
+
+
+def test_a_chart_tells_its_values_and_the_limit() -> None:
+    seconds = [float(n) for n in range(1, 241)]
+    svg = time_chart(
+        seconds,
+        seconds,
+        write=lambda v: f"<{v:.0f}>",
+        clock=lambda s: f"{s:.0f} s",
+        label='a "b"',
+        limit=250.0,
+    )
+    assert svg.count("<title>") == 60
+    assert "&lt;240&gt; at 240 s" in svg
+    assert 'class="limit"' in svg
+    assert 'aria-label="a &quot;b&quot;"' in svg
+    far = time_chart(seconds, seconds, write=str, clock=str, label="", limit=9e9)
+    assert "limit" not in far
+    nothing = time_chart([1.0, 2.0], [0.0, 0.0], write=str, clock=str, label="")
+    assert "nan" not in nothing
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_pages_and_the_api_show_what_an_attempt_used(submit: Callable[..., Job], people: Any) -> None:
+    job = submit(program="echo", project=people.project)
+    url = f"/p/{people.project.slug}/jobs/{job.pk}/"
+    api = f"/api/v1/projects/{people.project.slug}/jobs"
+    assert "Memory and processors" not in people.client("viewer").get(url).content.decode()
+    assert people.api("viewer").get(f"{api}/{job.pk}/resources").json()["seconds"] == []
+    attempts.claim(job_id=job.pk, worker="w", tier=0, lease_seconds=45)
+    assert "once the program has run" in people.client("viewer").get(url).content.decode()
+    fed(90).write(job.pk, 1)
+    page = people.client("viewer").get(url).content.decode()
+    assert "at most 90 MB of 4.0 GB" in page
+    assert "1.5 on average" in page
+    shown = people.api("viewer").get(f"{api}/{job.pk}/resources").json()
+    assert (len(shown["memory"]), shown["interval"], shown["memory_limit"]) == (90, 1.0, 4_000_000_000)
+    assert people.api("viewer").get(f"{api}/{job.pk}/resources?attempt=7").status_code == 404
+    events = people.api("viewer").get(f"{api}/{job.pk}/events").json()["results"]
+    assert [(event["kind"], event["attempt"]) for event in events] == [("queued", 0), ("starting", 1)]
+    assert people.api("viewer").get(api).status_code == 200

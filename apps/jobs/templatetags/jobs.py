@@ -5,9 +5,10 @@ from __future__ import annotations
 from django import template
 
 from apps.jobs.log_pane import LogPane
-from apps.jobs.models import Job
+from apps.jobs.models import Job, JobAttempt
 from apps.jobs.placement import Placement
 from apps.jobs.queries import JobSummary, job_summary
+from apps.jobs.use_charts import UseChart, use_charts_of
 from apps.jobs.waiting import why_it_waits
 
 register = template.Library()
@@ -29,6 +30,12 @@ def waits_for(job: Job) -> str:
 def asked_for(job: Job) -> str:
     """The queue, resources and priority of a job where they are not the usual: {% asked_for job as words %}."""
     return Placement.of(job).words
+
+
+@register.simple_tag
+def use_charts(attempt: JobAttempt | None) -> list[UseChart]:
+    """What an attempt used over its time: {% use_charts attempt as charts %}."""
+    return use_charts_of(attempt or None)
 
 
 @register.simple_tag
