@@ -9,10 +9,12 @@ the child before its first line.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -214,14 +216,13 @@ class Cell:
         """A network in which only the studio's own address answers. Returns its line in the file of hosts."""
         host, port = api or ("127.0.0.1", 0)
         literal = _literal(host)
-        own = literal if literal and ":" not in literal and not literal.startswith("127.") else ""
-        namespaces.start_loopback(own)
+        namespaces.start_loopback(literal)
         if api is None or self._meeting is None:
             return ""
         family = socket.AF_INET6 if ":" in literal else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((literal or "127.0.0.1", port))
+            _bind(listener, (literal or "127.0.0.1", port))
             listener.listen(128)
             socket.send_fds(self._meeting, [b"l"], [listener.fileno()])
         return "" if literal or host == "localhost" else f"127.0.0.1 {host}\n"
@@ -278,6 +279,19 @@ def _sweep(folder: str, account: int) -> None:
             with suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_uid == account:
                     os.unlink(entry.path)
+
+
+def _bind(listener: socket.socket, address: tuple[str, int]) -> None:
+    """A new IPv6 address needs a moment until it can be used."""
+    deadline = time.monotonic() + 5.0
+    while True:
+        try:
+            listener.bind(address)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _lowered(kind: int, wanted: int) -> tuple[int, int]:

@@ -145,10 +145,14 @@ def detach(folder: str) -> None:
 
 
 def start_loopback(address: str = "") -> None:
-    """Bring up the only interface of a new network namespace, with one more IPv4 address on demand."""
+    """Bring up the only interface of a new network namespace, with one more address on demand."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         up = struct.pack("16sH14x", b"lo", 1)
         fcntl.ioctl(sock, 0x8914, up)  # SIOCSIFFLAGS
-        if address:
+        if ":" in address and address != "::1":
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+                told = struct.pack("16sIi", socket.inet_pton(socket.AF_INET6, address), 128, 1)
+                fcntl.ioctl(six, 0x8916, told)  # SIOCSIFADDR; 1 is the loopback's number
+        elif address and not address.startswith("127.") and ":" not in address:
             told = struct.pack("16sHH4s8x", b"lo:0", socket.AF_INET, 0, socket.inet_aton(address))
             fcntl.ioctl(sock, 0x8916, told)  # SIOCSIFADDR

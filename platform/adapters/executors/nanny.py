@@ -187,7 +187,9 @@ class Nanny:
         for line in reversed(lines):
             if b'"progress"' in line:  # the latest wins, and only it is looked at
                 self._held = _message(line).get("progress") or self._held
-                self._told = self._told or (isinstance(self._held, dict) and self._held.get("total") is not None)
+                self._told = self._told or (
+                    isinstance(self._held, dict) and self._held.get("total") is not None
+                )
                 break
         self._pass_progress(time.monotonic())
         return bool(data)

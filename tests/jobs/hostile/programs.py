@@ -210,3 +210,14 @@ def fills_shared_memory(ctx: Context) -> dict[str, Any]:
     except OSError as error:
         return {"stopped": errno.errorcode[error.errno or 0]}
     return {"stopped": ""}
+
+
+def knocks(ctx: Context) -> dict[str, Any]:
+    """Connects to the API's address, and to another port of it."""
+    host, port = ctx.payload["host"], ctx.payload["port"]
+    socket.create_connection((host, port), timeout=5).close()
+    try:
+        socket.create_connection((host, port + 1), timeout=5).close()
+    except OSError as error:
+        return {"connected": True, "other": errno.errorcode[error.errno or 0]}
+    return {"connected": True, "other": "reached"}
