@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Fuzzer:
         self.document = document
         self.names = names
         self.random = rng
+        self.known: list[str] = []
 
     def draw(self, each: int) -> Iterator[Drawn]:
         """`each` requests for every operation, in random order."""
@@ -78,6 +80,12 @@ class Fuzzer:
         self.random.shuffle(operations)
         for path, method, operation in operations:
             yield self._request(path, method.upper(), operation)
+
+    def learn(self, text: str) -> None:
+        """Remember what things of an answer are called, to ask for them later."""
+        for found in re.findall(r'"(?:id|name|slug|number|version)":\s*"?([^",}]{1,80})', text)[:20]:
+            if found not in self.known:
+                self.known.append(found)
 
     def _request(self, path: str, method: str, operation: dict[str, Any]) -> Drawn:
         query = {}
@@ -96,6 +104,8 @@ class Fuzzer:
     def _name(self, name: str) -> str:
         if name in self.names and self.random.random() < 0.9:
             return self.names[name]
+        if self.known and self.random.random() < 0.7:
+            return quote(self.random.choice(self.known), safe="")
         drawn = self.random.choice([*WORDS, str(uuid.UUID(int=self.random.getrandbits(128))), "1"])
         return quote(drawn, safe="", errors="surrogatepass") or "-"
 

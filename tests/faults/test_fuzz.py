@@ -30,6 +30,8 @@ def rage(arena: Arena, each: int) -> Counter[int]:
             drawn.method, drawn.path, drawn.body, headers=headers, token=arena.tokens["eve"], timeout=60
         )
         statuses[answer.status] += 1
+        if answer.status < 300:
+            fuzzer.learn(answer.text)
         assert answer.status, f"{drawn.method} {drawn.path[:300]} was not answered; body: {drawn.body!r:.300}"
         if answer.status >= 500 or (answer.status >= 400 and not _shaped(answer.text)):
             raise AssertionError(
@@ -66,14 +68,15 @@ def test_every_operation_answers_what_was_drawn_for_it(arena: Arena) -> None:
         statuses = rage(arena, 1)
     finally:
         calm(arena)
-    assert statuses[422] + statuses[400] > 20, statuses
-    assert statuses[200] > 20, statuses
+    assert sum(statuses.values()) > 150, statuses
+    assert statuses[422] + statuses[400] > 10, statuses
+    assert statuses[200] + statuses[201] > 5, statuses
 
 
 @pytest.mark.fault("long")
 @pytest.mark.timeout(3600)
 def test_every_operation_answers_whatever_is_drawn_for_it(arena: Arena) -> None:
     try:
-        print(dict(rage(arena, 40)))
+        assert sum(rage(arena, 40).values()) > 6000
     finally:
         calm(arena)
