@@ -54,13 +54,18 @@ def index_settings(
 
 
 def local_folders(settings: Mapping[str, str]) -> list[str]:
-    """Folders and files of this machine that these settings name, so that the child may read them."""
+    """Folders and files of this machine that these settings name, so that the child may read them. Of an index in
+    a folder (…/simple) also the folder around it: its pages lead to files beside it."""
     texts = re.split(r"[,\s]+", " ".join(settings.get(name, "") for name in (
         "UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL",
         "UV_CONFIG_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR",
     )))  # fmt: skip
-    paths = (unquote(urlsplit(text).path) if text.startswith("file:") else text for text in texts)
-    return sorted({path for path in paths if path.startswith("/") and os.path.exists(path)})
+    found: set[str] = set()
+    for text in texts:
+        path = unquote(urlsplit(text).path).rstrip("/") if text.startswith("file:") else text
+        around = os.path.dirname(path)
+        found |= {path, around} if text.startswith("file:") and around.count("/") > 1 else {path}
+    return sorted(path for path in found if path.startswith("/") and os.path.exists(path))
 
 
 def without_passwords(text: str) -> str:

@@ -152,11 +152,12 @@ def test_the_index_is_the_operators(tmp_path: Path) -> None:
 
 
 def test_only_existing_local_places_are_opened_to_the_child(tmp_path: Path) -> None:
-    settings = {
-        "UV_FIND_LINKS": f"{tmp_path},/nowhere",
-        "UV_EXTRA_INDEX_URL": f"file://{tmp_path} https://a.example",
-    }
-    assert local_folders(settings) == [str(tmp_path)]
+    index, links = tmp_path / "index" / "simple", tmp_path / "links"
+    index.mkdir(parents=True)  # its pages lead to ../files
+    links.mkdir()
+    extra = f"file://{index}/ https://a.example file:///simple"
+    settings = {"UV_FIND_LINKS": f"{links},/nowhere", "UV_EXTRA_INDEX_URL": extra}
+    assert local_folders(settings) == [str(index.parent), str(index), str(links)]
 
 
 def test_passwords_leave_no_trace() -> None:

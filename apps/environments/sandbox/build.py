@@ -121,7 +121,7 @@ def resolve(ctx: Context, uv: Uv) -> str:
         "--no-header", "--python", sys.executable, "--quiet", *uv.only_wheels,
     )  # fmt: skip
     if code:
-        raise explain(said, "The requirements do not fit together")
+        raise explain(said, "The requirements cannot be resolved")
     lock = locked.read_text(encoding="utf-8")
     return hold_hashes(lock, {str(k): list(v) for k, v in dict(ctx.payload.get("hashes") or {}).items()})
 
