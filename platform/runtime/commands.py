@@ -64,6 +64,7 @@ def overview() -> str:
     lines += [f"  {name:<{width}}{entry.summary}" for name, entry in COMMANDS.items()]
     lines += [
         f"  {'tour':<{width}}run the whole loop on real data against the running studio",
+        f"  {'run-local':<{width}}run a script under the training contract, without the queue",
         f"  {'token USER':<{width}}print a new API token",
         "",
         "Every other command is Django's (migrate, shell, check …). Settings: docs/operations.md.",

@@ -20,19 +20,30 @@ def lay_out(ctx: Context, folders: Folders, channels: Mapping[str, str], bare: C
     for channel, kind in channels.items():
         folder = folders.channel(channel)
         folder.mkdir()
-        names = sorted(name for name in ctx.inputs if name.rpartition("/")[0] == channel)
+        names = sorted(name for name in ctx.inputs if name.partition("/")[0] == channel)
         parts = [ctx.inputs[name] for name in names]
         if kind == "csv":
             write_csv(parts, folder / f"{channel}.csv", channel, header=channel not in bare)
+        elif kind == "files":
+            copy_as_they_are(parts, [name.removeprefix(f"{channel}/") for name in names], folder)
         else:
             for name, part in zip(names, parts, strict=True):
                 shutil.copyfile(part, folder / f"{name.rpartition('/')[2]}.parquet")
-        for file in folder.iterdir():
+        laid = [file for file in folder.rglob("*") if file.is_file()]
+        for file in laid:
             os.chmod(file, 0o400)
-        size = sum(file.stat().st_size for file in folder.iterdir())
+        size = sum(file.stat().st_size for file in laid)
         ctx.log.info(
             "Channel '%s': %s, %s bytes.", channel, kind.upper() if kind == "csv" else kind, f"{size:,}"
         )
+
+
+def copy_as_they_are(parts: Sequence[Path], names: Sequence[str], folder: Path) -> None:
+    """What somebody has given from their own disk keeps its name."""
+    for part, name in zip(parts, names, strict=True):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, target)
 
 
 def restore(ctx: Context, folders: Folders) -> None:

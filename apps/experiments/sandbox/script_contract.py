@@ -213,7 +213,7 @@ def variables(
 
 def input_configuration(channels: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What SageMaker's contract tells of each channel. channels: name -> format."""
-    kinds = {"csv": "text/csv", "parquet": "application/x-parquet"}
+    kinds = {"csv": "text/csv", "parquet": "application/x-parquet", "files": "application/octet-stream"}
     return {
         name: {
             "TrainingInputMode": "File",

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.http import HttpRequest, QueryDict
 
-from adapters.executors import landlock
 from apps.accounts.access import Actor
 from apps.accounts.models import Project
 from apps.datasets.models import DatasetVersion
@@ -25,7 +24,8 @@ from apps.experiments.scripts.checking import DEFAULT_NAME
 from apps.experiments.scripts.form import GIT, HERE, ORIGINS, SAME, ScriptForm
 from apps.experiments.scripts.received import pasted, received_code
 from apps.experiments.scripts.resuming import checkpoint_of
-from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, DISK_BYTES, parse_script
+from apps.experiments.scripts.shutting import words
+from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, parse_script
 from apps.experiments.states import InputFormat
 from apps.jobs.models import JobEvent
 from apps.jobs.placement import Placement
@@ -38,19 +38,6 @@ EXAMPLE_NAME = "train.py"
 #: CSV without a line of names, as the forms call it.
 BARE = "csv-bare"
 ROWS = 2
-ISOLATION = (
-    "Isolation tier 0: a process of its own with a cleaned environment, a token of this run that dies with it, and "
-    f"limits of time, memory, processes and {DISK_BYTES / 1e9:.0f} GB of files. It runs under the studio's own "
-    "account and can reach the network, the services of this machine included. "
-)
-WITH_LANDLOCK = (
-    "The kernel keeps it to its own folder and to the files of the system and of Python (Landlock): it reads no other "
-    "project's files and none of the studio's secrets."
-)
-WITHOUT_LANDLOCK = (
-    "This machine's kernel has no Landlock, so the script can read whatever that account can read, other projects' "
-    "files and the studio's secrets included."
-)
 
 
 @dataclass
@@ -91,7 +78,7 @@ class NewScript:
     @property
     def isolation(self) -> str:
         """What keeps a script in, and what does not, in words."""
-        return ISOLATION + (WITH_LANDLOCK if landlock.version() else WITHOUT_LANDLOCK)
+        return words()
 
     @property
     def errors_of_rows(self) -> bool:

@@ -121,7 +121,7 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
     given: dict[str, Any] = {
         "experiment": read_experiment(data.get("experiment"), project),
         "inputs": _inputs(data.get("inputs"), actor, project),
-        "parameters": _parameters(data.get("parameters")),
+        "parameters": read_parameters(data.get("parameters")),
         "variables": read_variables(data.get("variables")),
         "resume": _resume(data.get("resume"), actor, project),
         "environment": read_request(actor=actor, project=project, given=data.get("environment")),
@@ -190,12 +190,17 @@ def _inputs(value: object, actor: Actor, project: Project) -> tuple[Input, ...]:
             'The inputs must be an object such as {"train": "churn@2"}.',
             {"field": "inputs"},
         )
+    check_channels(value)
+    return tuple(_input(str(name), given, actor, project) for name, given in value.items())
+
+
+def check_channels(value: Mapping[Any, Any]) -> None:
+    """Names of channels. Raises Invalid "input.too_many" or "input.bad_name"."""
     if len(value) > CHANNELS_AT_MOST:
         raise Invalid(
             "input.too_many", f"A run takes {CHANNELS_AT_MOST} channels at most.", {"field": "inputs"}
         )
     _check_names(value, _CHANNEL, "channel", "inputs", "up to 40 letters, digits, '-' and '_'")
-    return tuple(_input(str(name), given, actor, project) for name, given in value.items())
 
 
 def _input(channel: str, given: object, actor: Actor, project: Project) -> Input:
@@ -239,7 +244,8 @@ def _input(channel: str, given: object, actor: Actor, project: Project) -> Input
     return Input(channel, version, str(kind), header)
 
 
-def _parameters(value: object) -> dict[str, Any]:
+def read_parameters(value: object) -> dict[str, Any]:
+    """The hyperparameters of a script. Raises Invalid naming the field."""
     if value in (None, ""):
         return {}
     if not isinstance(value, Mapping):
