@@ -70,8 +70,9 @@ def _settle(
     os.setsid()
     die_with_parent(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with contextlib.suppress(OSError):
-        os.close(3)  # the job's own progress pipe
+    for descriptor in (3, 4):  # the job's own progress pipe and result file
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
     _limit_tasks()
     os.environ.update(variables)
     os.chdir(base)
