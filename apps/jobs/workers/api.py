@@ -38,7 +38,7 @@ class WorkerResourcesSerializer(serializers.Serializer[Any]):
     gpus = serializers.IntegerField()
 
 
-class WorkerSerializer(serializers.Serializer[WorkerView]):
+class WorkerSerializer(serializers.Serializer[Any]):
     """A worker. resources: what its jobs may use together; taken: what those that run asked for; tier: how well it
     isolates jobs; other_jobs: running jobs of projects that the caller may not see; trouble: what keeps its jobs
     from reaching the studio, for staff."""

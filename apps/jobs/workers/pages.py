@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -34,6 +35,12 @@ export ATELIER_STORAGE_URL=s3://studio-data/atelier
 export ATELIER_SECRET_KEY=…          # the studio's own
 export ATELIER_INTERNAL_URL={url}
 python3 manage.py worker --queues cpu --slots 4"""
+
+
+def _seen_from_elsewhere(url: str) -> str:
+    """The studio's address, unless it is one that only this machine knows."""
+    host = urlsplit(url).hostname or ""
+    return "http://studio.internal:8000" if host in ("localhost", "::1") or host.startswith("127.") else url
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class WorkersPage:
             waiting=[] if past else waiting_by_queue(actor),
             poll_url=url_with(request),
             staff=staff,
-            join=JOIN.format(url=settings.CONFIG.public_url),
+            join=JOIN.format(url=_seen_from_elsewhere(settings.CONFIG.public_url)),
             embedded=settings.CONFIG.embedded_database,
         )
 

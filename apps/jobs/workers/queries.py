@@ -48,8 +48,8 @@ class WorkerView:
 
     @property
     def can_drain(self) -> bool:
-        """Whether it makes sense to ask it to take nothing new."""
-        return self.state in (WorkerState.READY, WorkerState.SILENT) and not self.worker.draining
+        """Whether it makes sense to ask it to take nothing new: one that is silent would not hear it."""
+        return self.state == WorkerState.READY
 
     @property
     def can_resume(self) -> bool:
@@ -72,7 +72,7 @@ class WorkerView:
     def load(self) -> dict[str, Any]:
         """How busy the machine is, as it told with its last sign of life."""
         found = self.worker.about.get("load")
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or self.state in (WorkerState.SILENT, WorkerState.STOPPED):
             return {}
         return {name: found.get(name) for name in ("cpu_percent", "memory_used", "disk_free")}
 
