@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.accounts.models import Project
-from apps.jobs import queries
+from apps.jobs import queries, rules
 from apps.jobs.handlers import kinds
 from apps.jobs.models import Job, JobAttempt, JobEvent
 from apps.jobs.queries import JobSummary
@@ -29,6 +29,7 @@ TONES = {
     "rule_warned": "amber",
     "rule_stopped": "amber",
 }
+RULE_WORDS = {"rule_warned": "A rule warns", "rule_stopped": "A rule stops it"}
 CODE_ADVICE = {
     "job.timeout": "Give it more time, or less work.",
     "job.memory_limit": "Use less data at once, or a smaller model.",
@@ -82,11 +83,12 @@ class ListPage:
 
 @dataclass(frozen=True)
 class Moment:
-    """A line of the timeline."""
+    """A line of the timeline. after: seconds since the line before."""
 
     event: JobEvent
     word: str
     tone: str
+    after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,20 +102,28 @@ class JobPage:
     can_cancel: bool
     advice: str
     usage: JobAttempt | None
+    log_attempt: int | None = None
 
     @classmethod
-    def build(cls, job: Job) -> JobPage:
-        """Everything about one job, in two queries beside the job's own."""
+    def build(cls, job: Job, *, log_attempt: int | None = None) -> JobPage:
+        """Everything about one job, in two queries beside the job's own. log_attempt: whose log somebody asks for;
+        of a number that it does not have, the latest is shown."""
         summary = queries.job_summary(job, history=True)
         return cls(
             job=job,
             summary=summary,
-            moments=[_moment(event) for event in summary.events],
+            moments=_moments(summary.events),
             attempts=summary.attempts,
             can_cancel=job.state in CANCELLABLE,
             advice=CODE_ADVICE.get(job.error_code, _advice(job)),
             usage=summary.attempts[-1] if summary.attempts else None,
+            log_attempt=log_attempt if log_attempt in {one.number for one in summary.attempts} else None,
         )
+
+    @property
+    def patience(self) -> str:
+        """What a job that is stopping is given."""
+        return f"Its program was asked to end and has {rules.GRACE:g} s; what is left of it then is killed."
 
     @property
     def title_progress(self) -> str:
@@ -124,13 +134,25 @@ class JobPage:
         return f"● {percent} % {self.job.title}" if percent is not None else f"● {self.job.title}"
 
 
-def _moment(event: JobEvent) -> Moment:
+def _moments(events: list[JobEvent]) -> list[Moment]:
+    before = [None, *(event.at for event in events)]
+    return [
+        _moment(event, None if last is None else (event.at - last).total_seconds())
+        for event, last in zip(events, before, strict=False)
+    ]
+
+
+def _moment(event: JobEvent, after: float | None) -> Moment:
     word = dict(JobState.choices).get(event.kind, event.kind.replace("_", " ").capitalize())
     if event.kind == "starting" and event.detail.get("worker"):
         word = f"Taken by {event.detail['worker']}"
     if event.kind == "queued" and event.fence:
         word = "Back in the queue"
-    return Moment(event, word, TONES.get(event.kind, "blue"))
+        delay = event.detail.get("delay_seconds")
+        word += f", tried again after {delay:g} s" if isinstance(delay, int | float) and delay else ""
+    if event.kind in RULE_WORDS:
+        word = RULE_WORDS[event.kind]
+    return Moment(event, word, TONES.get(event.kind, "blue"), after)
 
 
 def _advice(job: Job) -> str:

@@ -40,7 +40,7 @@ def job_list(request: HttpRequest, project: Project) -> HttpResponse:
 def job_detail(request: HttpRequest, project: Project, job: Any) -> HttpResponse:
     """One job."""
     found = get_visible_job(request.actor, project, job)  # type: ignore[attr-defined]
-    page = JobPage.build(found)
+    page = JobPage.build(found, log_attempt=whole_number(request, "attempt", None))
     context = {"page": page, "job": found, "project": project}
     if _is_fragment(request):
         part = "jobs/_badge.html" if request.GET.get("part") == "badge" else "jobs/_detail.html"
