@@ -58,11 +58,9 @@ def maintainers(project: Project, *also: User | None) -> list[User]:
     return [user for user in found.values() if not user.is_service]
 
 
-@record(JobMoved)
+@record(JobMoved, when=lambda event: event.state in TERMINAL and event.project_id is not None)
 def job_moved(event: JobMoved) -> None:
     """A job is over: its owner hears of a failure and of the end of a long one, and whoever asked of any end."""
-    if event.state not in TERMINAL or event.project_id is None:
-        return
     job = Job.objects.select_related("project", "created_by").get(pk=event.job_id)
     people = {watch.user_id: watch.user for watch in Watch.objects.filter(job=job).select_related("user")}
     asked = bool(people)

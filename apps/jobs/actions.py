@@ -83,7 +83,6 @@ def submit(
             user_retries_left=user_retries,
             not_before=not_before,
         )
-        job.refresh_from_db(fields=["queued_at"])  # the database's clock, not ours
         record_event(job, JobState.QUEUED, actor=created_by.username if created_by else "Atelier")
         Outbox.objects.create(job=job, queue=where.queue, **({"due_at": not_before} if not_before else {}))
         nudge()

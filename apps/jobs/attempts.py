@@ -10,6 +10,7 @@ import datetime
 import logging
 import uuid
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,19 @@ def look(*, job_id: uuid.UUID, fence: int) -> Beat | None:
     return None if row is None else Beat(cancel_requested=row[0] is not None)
 
 
-def mark_running(*, job_id: uuid.UUID, fence: int, warm: bool | None = None) -> bool:
-    """The first line of user code has been reached (for a platform job: run() is about to be called)."""
+def mark_running(
+    *, job_id: uuid.UUID, fence: int, warm: bool | None = None, known: Job | None = None
+) -> bool:
+    """The first line of user code has been reached (for a platform job: run() is about to be called).
+
+    known: the job as it was claimed, which saves reading it again.
+    """
     with transaction.atomic():
         mine = Job.objects.filter(pk=job_id, fence=fence)
         if not TRANSITIONS.move(mine, to=JobState.RUNNING, frm=JobState.STARTING, started_at=Now()):
             return False
-        job = mine.select_related("project").get()
+        job = mine.select_related("project").get() if known is None else copy(known)
+        learn(job, "started_at", state=JobState.RUNNING.value)
         job.attempts.filter(number=fence).update(user_started_at=Now(), warm=warm)
         tell(job, "started")
         record_event(job, JobState.RUNNING)
@@ -256,13 +263,25 @@ def _end(job: Job, ending: Ending) -> None:
         error_code=ending.error_code,
         **changes,
     )
-    job.refresh_from_db()
+    learn(
+        job, "finished_at", "progress", state=state.value, reason=ending.reason, error_code=ending.error_code
+    )
+    job.lease_expires_at, job.result = None, ending.result if succeeded else None
     if succeeded:
         handler_for(job.kind).complete(job, ending.result, ending.files or Path())
     else:
         tell(job, "ended")
     detail = {k: v for k, v in {"code": ending.error_code, **ending.detail}.items() if v not in ("", None)}
     record_event(job, state, message=ending.reason, detail=detail)
+
+
+def learn(job: Job, *later: str, **now_known: Any) -> None:
+    """Take over what has just been written to the locked row. What only the database knows (its clock) is read when
+    somebody asks for it, and the related rows that are known stay."""
+    for name, value in now_known.items():
+        setattr(job, name, value)
+    for name in later:
+        job.__dict__.pop(name, None)
 
 
 def _completed(progress: dict[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,10 @@ class Registered:
         """Tell the handler of any other end."""
         self._call("ended", job)
 
+    def has(self, method: str) -> bool:
+        """Whether the handler wants to be told that."""
+        return hasattr(self.handler, method)
+
     def _call(self, name: str, *args: Any) -> None:
         method = getattr(self.handler, name, None)
         if method is not None:

@@ -41,6 +41,7 @@ class Pulse:
     running: bool = False  # by whoever has told the database so
     progress: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
+    job: Job | None = None
     samples: Sampler = field(default_factory=Sampler)
 
     @property
@@ -53,7 +54,7 @@ class Pulse:
 def tell_running(pulse: Pulse) -> None:
     """Move the job to running once its program has begun. Doing it twice changes nothing."""
     if pulse.started and not pulse.running:
-        attempts.mark_running(job_id=pulse.job_id, fence=pulse.fence, warm=pulse.warm)
+        attempts.mark_running(job_id=pulse.job_id, fence=pulse.fence, warm=pulse.warm, known=pulse.job)
         pulse.running = True
 
 
@@ -84,7 +85,7 @@ class Heart:
     @contextlib.contextmanager
     def watch(self, job: Job) -> Iterator[Pulse]:
         """Keep the attempt's lease alive as long as the block runs."""
-        pulse = Pulse(job.pk, job.fence)
+        pulse = Pulse(job.pk, job.fence, job=job)
         with self._lock:
             self._pulses[job.pk, job.fence] = pulse
         try:

@@ -39,8 +39,10 @@ def record_event(
 def tell(job: Job, method: str) -> None:
     """Call the handler's started() or ended() in a savepoint: its bug must not keep the job from moving."""
     try:
-        with transaction.atomic():
-            getattr(handler_for(job.kind), method)(job)
+        handler = handler_for(job.kind)
+        if handler.has(method):
+            with transaction.atomic():
+                getattr(handler, method)(job)
     except Exception:
         logger.exception("%s() of %s %s failed", method, job.kind, job.pk)
         record_event(job, "handler_error", message=f"The owner of this job could not be told: {method}.")

@@ -22,6 +22,7 @@ E = TypeVar("E")
 Subscriber = Callable[[Any], None]
 _subscribers: dict[type, list[Subscriber]] = defaultdict(list)
 _recorders: dict[type, list[Subscriber]] = defaultdict(list)
+_conditions: dict[tuple[type, Subscriber], Callable[[Any], bool]] = {}
 
 
 def subscribe(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
@@ -29,12 +30,21 @@ def subscribe(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[
     return partial(_register, _subscribers[event_class])
 
 
-def record(event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
+def record(
+    event_class: type[E], *, when: Callable[[E], bool] | None = None
+) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
     """Register a function to be called with each event of that class, inside the transaction that publishes it.
 
-    It must be quick and only write rows: the publisher's locks are held meanwhile.
+    It must be quick and only write rows: the publisher's locks are held meanwhile. when: of which events it hears at
+    all; the others then cost no savepoint.
     """
-    return partial(_register, _recorders[event_class])
+
+    def register(function: Callable[[E], None]) -> Callable[[E], None]:
+        if when is not None:
+            _conditions[event_class, function] = when
+        return _register(_recorders[event_class], function)
+
+    return register
 
 
 def _register(known: list[Subscriber], function: Callable[[E], None]) -> Callable[[E], None]:
@@ -47,7 +57,9 @@ def publish(event: object) -> None:
     """Hand an event to its recorders now, and to its subscribers when the current transaction commits (at once
     outside one)."""
     for function in _recorders.get(type(event), []):
-        _record(function, event)
+        when = _conditions.get((type(event), function))
+        if when is None or when(event):
+            _record(function, event)
     for function in _subscribers.get(type(event), []):
         transaction.on_commit(partial(_deliver, function, event))
 
