@@ -9,7 +9,6 @@ Wheels only, unless the operator allows source builds: unpacking one runs nobody
 
 from __future__ import annotations
 
-import compileall
 import os
 import re
 import subprocess
@@ -172,9 +171,10 @@ def site_packages(place: Path) -> Path:
 
 def _compile(site: Path, place: Path, final: str) -> None:
     """Byte code beside the sources, as nobody can write it later; tracebacks name the final place."""
-    compileall.compile_dir(
-        str(site), quiet=2, workers=1, stripdir=str(place), prependdir=final, maxlevels=40, legacy=False
-    )
+    jobs = str(os.cpu_count() or 1)
+    command = [sys.executable, "-I", "-m", "compileall", "-qq", "-j", jobs, "-s", str(place), "-p", final]
+    # Files that are no valid Python (some packages carry such, for their tests) stay without.
+    subprocess.run([*command, str(site)], stdin=subprocess.DEVNULL, check=False)
 
 
 def packages_in(site: Path) -> list[dict[str, str]]:
