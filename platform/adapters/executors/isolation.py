@@ -95,9 +95,14 @@ class Cell:
             if self.account is not None:
                 _give(self.folder / name, self.account)
         if self.account is not None:
-            self.folder.chmod(
-                0o711
-            )  # it is passed through, not looked into; the log and the result stay ours
+            # Passed through, not looked into: the log, the result and what was gathered for it stay ours.
+            for folder in {self.folder, *self._above_inputs()}:
+                folder.chmod(0o711)
+
+    def _above_inputs(self) -> set[Path]:
+        """Folders of the attempt that hold inputs, which its handler has laid there."""
+        inputs = (Path(path) for path in self.plan.inputs.values())
+        return {above for path in inputs for above in path.parents if self.folder in above.parents}
 
     def open(self) -> None:
         """In the nanny: its next child is the program's own. Raises NotIsolated."""

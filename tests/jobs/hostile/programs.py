@@ -156,7 +156,7 @@ def works(ctx: Context) -> dict[str, Any]:
         "python": python.stdout.strip() or python.stderr[-300:],
         "user": pwd.getpwuid(os.getuid()).pw_name,
         "processors": os.cpu_count(),
-        "input": ctx.inputs["given"].read_text(),
+        "inputs": {name: path.read_text() for name, path in ctx.inputs.items()},
         "home": os.environ["HOME"],
         "random": len(os.urandom(8)),
         "time": time.localtime().tm_year,

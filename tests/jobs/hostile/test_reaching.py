@@ -58,12 +58,20 @@ def test_an_honest_job_has_what_it_needs(run: Run, tmp_path: Path, tier: int) ->
     closed.mkdir(mode=0o700)
     (closed / "part").write_text("a row")
     (closed / "part").chmod(0o600)
-    report, end = run(tier, "works", inputs={"given": str(closed / "part")})
+    gathered = (
+        tmp_path / "job" / "gathered" / "deep"
+    )  # a handler may lay inputs into the attempt's own folder
+    for folder in (gathered.parents[1], gathered.parent, gathered):
+        folder.mkdir(mode=0o700)
+    (gathered / "part").write_text("another")
+    (gathered / "part").chmod(0o600)
+    inputs = {"given": str(closed / "part"), "gathered": str(gathered / "part")}
+    report, end = run(tier, "works", inputs=inputs)
     assert report is not None
     assert report.ok, (report, (tmp_path / "job" / "log.txt").read_text())
     assert report.result["squares"] == [1, 2, 3]
     assert report.result["python"] == "42"
-    assert report.result["input"] == "a row"
+    assert report.result["inputs"] == {"given": "a row", "gathered": "another"}
     assert report.result["shell"].splitlines()[0] == str(tmp_path / "job" / "home")
     assert (tmp_path / "job" / "outputs" / "moved").read_text() == "moved"
     assert end.code == 0
