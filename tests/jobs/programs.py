@@ -30,6 +30,16 @@ def echo(ctx: Context) -> dict[str, Any]:
     }
 
 
+def bar(ctx: Context) -> dict[str, Any]:
+    """Says nothing of its progress, and prints a bar that rewrites its line."""
+    ctx.progress(0, None, "Running")
+    for step in range(1, 6):
+        print(f"\r{step * 20}%|{'#' * step}| {step}/5 [00:01<00:01]", end="", flush=True)
+        time.sleep(0.15)
+    print()
+    return {}
+
+
 def user_error(ctx: Context) -> dict[str, Any]:
     raise UserError("The target column does not exist.", code="run.target_unknown", detail={"column": "y"})
 

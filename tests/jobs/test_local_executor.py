@@ -64,6 +64,12 @@ def test_it_starts_with_a_clean_environment(
         assert seen["descriptors"] == [0, 1, 2, 3, 4]
 
 
+def test_progress_is_read_from_a_printed_bar(warm: LocalExecutor, tmp_path: Path) -> None:
+    handle, _ = run(warm, "bar", tmp_path / "a")
+    assert (handle.progress["step"], handle.progress["total"]) == (5, 5)
+    assert "5/5" in log_of(tmp_path / "a")
+
+
 def test_it_refuses_variables_that_change_the_loader(warm: LocalExecutor, tmp_path: Path) -> None:
     for name in ("LD_PRELOAD", "PYTHONPATH", "PATH"):
         with pytest.raises(Invalid) as caught:

@@ -43,6 +43,7 @@ class BarReader:
         self._epoch: tuple[float, float, str] | None = (
             None  # a heading above bars: its number, of how many, words
         )
+        self.found = False  # whether there ever was one
         self._looked = float("-inf")
 
     def read(self, data: bytes, now: float) -> dict[str, Any] | None:
@@ -63,6 +64,7 @@ class BarReader:
         found = None
         for line in pieces[-LINES:]:
             found = self._line(line, rewritten) or found
+        self.found = self.found or found is not None
         return found
 
     def _line(self, line: str, rewritten: bool) -> dict[str, Any] | None:

@@ -186,10 +186,10 @@ class Nanny:
             self._started = self.channel.send({"started": True}, patience=5)
         for line in reversed(lines):
             if b'"progress"' in line:  # the latest wins, and only it is looked at
-                self._held = _message(line).get("progress") or self._held
-                self._told = self._told or (
-                    isinstance(self._held, dict) and self._held.get("total") is not None
-                )
+                news = _message(line).get("progress")
+                self._told = self._told or (isinstance(news, dict) and news.get("total") is not None)
+                if self._told or not self.bars.found:  # a bar says more than words without a number
+                    self._held = news or self._held
                 break
         self._pass_progress(time.monotonic())
         return bool(data)
