@@ -30,6 +30,7 @@ COMMANDS = {
     "test": Entry("runtime.testrun:main", "run the test suite with databases of its own", bootstrap.TEST),
     "bench": Entry("runtime.bench:main", "run a benchmark against its peer", bootstrap.TEST),
     "prepare": Entry("runtime.prepare:main", "make and migrate external services once, before the processes"),
+    "restore": Entry("runtime.restore:main", "go back to a dump of the database, as in HOME/backups"),
     "web": Entry("runtime.processes:main", "serve pages, REST and predictions"),
     "worker": Entry("runtime.processes:main", "run jobs"),
     "scheduler": Entry("runtime.processes:main", "due schedules, outbox, sweeping"),

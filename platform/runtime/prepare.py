@@ -88,19 +88,26 @@ def back_up(home: Home, config: Config) -> Path | None:
 
     Returns None, and says so, when the database is external and this machine has no pg_dump.
     """
-    program = _pg_dump(config)
-    if program is None:
-        print(
-            "  No pg_dump is installed here: the external database was NOT saved before migrating.",
-            flush=True,
-        )
-        return None
-    target = home.backups / f"before-migrating-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump"
     address = config.database_url
     if config.embedded_database:
         folder = Path(str(read_json(home.endpoints)["database_dir"]))
         address = postgres.url(folder, postgres.SUPERUSER, home.passwords_kept()["superuser"])
-    login, bare = _without_password(address)
+    return save(home, address, embedded=config.embedded_database)
+
+
+def save(
+    home: Home, address: str, *, embedded: bool, name: str = "before-migrating", doing: str = "migrating"
+) -> Path | None:
+    """Dump the database at `address` into HOME/backups/NAME-….dump, as back_up() does."""
+    program = _pg_dump(embedded)
+    if program is None:
+        print(
+            f"  No pg_dump is installed here: the external database was NOT saved before {doing}.",
+            flush=True,
+        )
+        return None
+    target = home.backups / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump"
+    login, bare = without_password(address)
     done = subprocess.run(
         [program, "--format=custom", f"--file={target}", f"--dbname={bare}"],
         env={**os.environ, "PGPASSWORD": login},
@@ -110,22 +117,23 @@ def back_up(home: Home, config: Config) -> Path | None:
     )
     if done.returncode:
         target.unlink(missing_ok=True)
-        raise RuntimeFault(f"The database cannot be saved before migrating: {done.stderr.strip()[-400:]}")
-    for old in sorted(home.backups.glob("before-migrating-*.dump"))[:-KEPT_BACKUPS]:
+        raise RuntimeFault(f"The database cannot be saved before {doing}: {done.stderr.strip()[-400:]}")
+    for old in sorted(home.backups.glob(f"{name}-*.dump"))[:-KEPT_BACKUPS]:
         old.unlink()
     return target
 
 
-def _pg_dump(config: Config) -> str | None:
+def _pg_dump(embedded: bool) -> str | None:
     try:
         return str(postgres.programs(None) / "pg_dump")
     except RuntimeFault:
-        if config.embedded_database:
+        if embedded:
             raise
         return shutil.which("pg_dump")
 
 
-def _without_password(address: str) -> tuple[str, str]:
+def without_password(address: str) -> tuple[str, str]:
+    """The password of an address, and the address without it: command lines are seen by everybody."""
     from urllib.parse import unquote, urlsplit, urlunsplit
 
     parts = urlsplit(address)

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     home = Home(config.home)
     home.make()
     check_store(config.storage_url)
-    with _only_keeper(home):
+    with only_keeper(home):
         prepare.check_layout(home)
         studio = Studio(config, home)
         try:
@@ -108,7 +108,8 @@ def check_store(storage_url: str) -> None:
 
 
 @contextlib.contextmanager
-def _only_keeper(home: Home) -> Iterator[None]:
+def only_keeper(home: Home) -> Iterator[None]:
+    """Hold the home for this process. Raises RuntimeFault when a studio runs on it."""
     handle = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

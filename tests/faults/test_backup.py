@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 
 import pytest
 
-from runtime import postgres
 from runtime.config import load
 from runtime.prepare import back_up
+from runtime.restore import go_back
 from tests.faults import ledger
 from tests.faults.arena import Arena, until
 
@@ -39,29 +37,15 @@ def test_a_backup_under_load_is_whole_and_can_be_gone_back_to(arena: Arena) -> N
     later = [job for job in arena.acknowledged if job not in before]
 
     arena.stop("web", "scheduler", "worker")
-    program = postgres.programs(arena.servers.account) / "pg_restore"
-    address = postgres.url(arena.servers.database_dir, postgres.SUPERUSER, "")
-    # Not `--clean`: it cannot take apart the tables that are kept by months.
-    arena.sql("drop schema atelier, mlflow, optuna cascade")
-    done = subprocess.run(
-        [
-            program,
-            "--exit-on-error",
-            "--single-transaction",
-            f"--dbname={address}",
-            dump,
-        ],
-        env={**os.environ, "PGPASSWORD": arena.servers.passwords["superuser"]},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    go_back(arena.home, dump, arena.servers.superuser())
     ledger.note(arena.ledger, "restored")
     arena.acknowledged = before
     arena.keys = {key: job for key, job in arena.keys.items() if job in before}
     arena.start("web", "scheduler", "worker")
     arena.settle()
-    assert all(arena.state(job) == "succeeded" for job in list(before)[-6:])
+    recent = list(before)[-6:]
+    ended = arena.sql("select id, state, fence, error_code, reason from jobs_job where id = any(%s)", recent)
+    assert {row[1] for row in ended} == {"succeeded"}, ended
     known = {str(job) for (job,) in arena.sql("select id from jobs_job")}
     assert set(before) <= known, "all that was acknowledged before the backup began"
     gone = set(later) - known
