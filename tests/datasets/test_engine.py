@@ -78,8 +78,18 @@ def staged(studio: Studio) -> list[str]:
 @pytest.mark.engine
 def test_an_upload_becomes_a_version_that_can_be_downloaded(studio: Studio, token: str, slug: str) -> None:
     path = f"/api/v1/projects/{slug}/datasets"
-    status, made = send(studio, path, token, multipart(CHURN, fields={"name": "churn"}))
+    body, key = multipart(CHURN, fields={"name": "churn"}), {"Idempotency-Key": "the first upload"}
+    status, made = send(studio, path, token, body, **key)
     assert (status, made["latest"]["state"]) == (201, "pending")
+    assert send(
+        studio,
+        path,
+        token,
+        body.replace(BOUNDARY.encode(), b"another"),
+        **key | {"Content-Type": "multipart/form-data; boundary=another"},
+    ) == (201, made)
+    status, answer = send(studio, path, token, multipart(CHURN[:-1], fields={"name": "churn"}), **key)
+    assert (status, answer["error"]["code"]) == (422, "idempotency.mismatch"), "a file counts by its bytes"
     version = settled(studio, token, slug, "churn")
     assert (version["state"], version["rows"], version["error"]) == ("ready", 500, None)
     status, text = studio.call("GET", f"{path}/churn/versions/1/download?format=csv", token=token)
