@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.tracking.client import OutputLog, run_log
-from apps.experiments.sandbox import environment
+from apps.experiments.sandbox import environment, model_wrapper
 from apps.experiments.sandbox.script_channels import lay_out, restore
 from apps.experiments.sandbox.script_child import run_forked
 from apps.experiments.sandbox.script_contract import (
@@ -96,12 +96,29 @@ def run(ctx: Context, open_log: Callable[[], OutputLog]) -> dict[str, Any]:
         raise UserError("The script was stopped.", code="script.stopped")
     if end.code == 0:
         ctx.progress(1, 1, "Keeping what it wrote")
-        kept = keep(ctx, folders, open_log)
+        kept = keep(
+            ctx, folders, open_log, wrap=lambda file: _wrap(ctx, folders, base, file, list(channels), given)
+        )
         return {**kept, "environment": environment.describe(interpreter)}
     problem = judge(end, name, read_text(folders.failure, FAILURE_BYTES))
     if not (isinstance(problem, UserError) and problem.code == "job.disk_limit"):
         keep(ctx, folders, open_log, failed=True)
     raise problem
+
+
+def _wrap(
+    ctx: Context, folders: Folders, base: Path, file: Path, channels: list[str], given: dict[str, str]
+) -> Path | None:
+    """Let a process like the script's own make an MLflow model of a file: loading it runs what it holds."""
+    place = folders.root / "wrapping"
+    place.mkdir()
+    program, made = place / "wrapper.py", place / "model"
+    shutil.copyfile(Path(model_wrapper.__file__), program)
+    places = [str(folders.channel(name)) for name in channels]
+    end = _watch(ctx, folders, program, place, [str(file), str(made), str(base), *places], given)
+    if end.stopped:
+        raise UserError("The script was stopped.", code="script.stopped")
+    return made if (made / "MLmodel").is_file() else None
 
 
 def _watch(

@@ -18,12 +18,19 @@ NAME_LENGTH = 200
 EXAMPLE_ROWS = 5
 LEFT_OUT_AT_MOST = 20
 MODEL_FOLDER = "model"
+SAVED = (".joblib", ".pkl", ".pickle")
 
 
 def keep(
-    ctx: Context, folders: Folders, open_log: Callable[[], OutputLog], *, failed: bool = False
+    ctx: Context,
+    folders: Folders,
+    open_log: Callable[[], OutputLog],
+    *,
+    failed: bool = False,
+    wrap: Callable[[Path], Path | None] = lambda file: None,
 ) -> dict[str, Any]:
     """Keep the files of the output folder and the model. After a failure only the files, as far as it goes.
+    wrap: makes an MLflow model folder of a file, where it can.
 
     Answers {"files": how many, "left_out": [sentences], "model": description or None, "model_files": whether
     files lie in the model folder that are no MLflow model}.
@@ -48,6 +55,11 @@ def keep(
     if is_model:
         _check_folder(folders.model)
         log.keep_model(folders.model)
+    elif (file := _saved_model(folders.model, loose)) is not None and not log.logged_models():
+        made = wrap(file)
+        if made is not None:
+            _check_folder(made)
+            log.keep_model(made)
     for sentence in left_out[:LEFT_OUT_AT_MOST]:
         ctx.log.warning("%s", sentence)
     if files or loose:
@@ -65,6 +77,12 @@ def keep(
         "model": model,
         "model_files": bool(loose),
     }
+
+
+def _saved_model(folder: Path, loose: list[Path]) -> Path | None:
+    """The one file at the top of the model folder that joblib or pickle may have written."""
+    found = [path for path in loose if path.parent == folder and path.suffix in SAVED]
+    return found[0] if len(found) == 1 else None
 
 
 def _count(number: int) -> str:

@@ -72,7 +72,7 @@ class NewScript:
     problem: AtelierError | None = None
     sentence: str = ""
     formats: list[tuple[str, str]] = field(
-        default_factory=lambda: [*InputFormat.choices, (BARE, "CSV without names")]
+        default_factory=lambda: [*InputFormat.choices, (BARE, "CSV, no names")]
     )
 
     @property
