@@ -30,7 +30,7 @@ def test_the_page_offers_a_working_example_and_says_how_far_a_script_is_shut_in(
     make_version()
     page = people.client("contributor").get(PAGE).content.decode()
     assert "mlflow.log_metric" in page
-    assert "Isolation tier 0" in page
+    assert "How far a script is shut in" in page
     assert "<option selected>churn@1</option>" in page
     assert 'value="target"' in page
 
