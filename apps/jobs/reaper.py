@@ -6,7 +6,8 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from apps.jobs.verdict import seconds
 
 logger = logging.getLogger(__name__)
 BATCH = 500
+# Between a claim and the moment when its supervisor is known.
+STRAY_SECONDS = 15.0
+STRAYED = "The database went away while the worker took the job."
 EndingOf = Callable[[Job], Ending]
 
 
@@ -122,6 +126,20 @@ def reap_predecessors(*, host: str, attempts_dir: Path) -> int:
             ended += finish(job_id=job_id, fence=fence, ending=ending) is not None
             clear_folder(folder)
     return ended
+
+
+def give_back_strays(*, worker: str, watched: Collection[tuple[uuid.UUID, int]]) -> int:
+    """Return to the queue, uncharged, what this worker holds and knows nothing of: the database took its claim and
+    went away before it could say so. Returns how many."""
+    held = Job.objects.filter(
+        worker=worker,
+        state__in=ACTIVE,
+        attempts__number=F("fence"),
+        attempts__started_at__lt=_ago(STRAY_SECONDS),
+    )
+    strays = [key for key in held.values_list("pk", "fence") if key not in watched]
+    ending = Ending(Outcome.LOST, STRAYED, "job.database_lost", charged=False)
+    return sum(finish(job_id=pk, fence=fence, ending=ending) is not None for pk, fence in strays)
 
 
 def _is_process(pid: int) -> bool:

@@ -18,6 +18,7 @@ from django.db import connection
 
 from apps.jobs import rules
 from apps.jobs.heart import Heart
+from apps.jobs.reaper import give_back_strays
 
 logger = logging.getLogger(__name__)
 # Work that had to be taken without a ring so many times in a row, with none heard: nobody listens any more.
@@ -61,6 +62,9 @@ class Watchman:
     def look(self) -> None:
         """One round."""
         self._look_for_hanging()
+        watched = self.heart.watched()
+        if give_back_strays(worker=self.heart.worker, watched=watched):
+            logger.warning("this worker held jobs that it did not know of; they went back to the queue")
         heard = self.slots.heard
         if not self.slots.rescue():
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 
 from apps.jobs import attempts
 from apps.jobs.actions import request_cancel, submit
@@ -93,3 +93,16 @@ def test_history_is_not_rewritten(submit: Callable[..., Job]) -> None:
     event.message = "something else"
     with pytest.raises(TypeError):
         event.save()
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE jobs_jobevent SET message = 'other'", "DELETE FROM jobs_jobevent"]
+)
+def test_history_is_not_rewritten(submit: Callable[..., Job], change: str) -> None:
+    submit()
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(change)

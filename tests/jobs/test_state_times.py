@@ -15,7 +15,7 @@ from apps.jobs.actions import request_cancel
 from apps.jobs.attempts import Ending
 from apps.jobs.heart import Pulse
 from apps.jobs.models import Job, JobAttempt, Worker
-from apps.jobs.reaper import reap
+from apps.jobs.reaper import STRAY_SECONDS, give_back_strays, reap
 from apps.jobs.states import Outcome
 from apps.jobs.supervisor import Watch
 from foundation.clock import now
@@ -168,3 +168,17 @@ def test_a_worker_that_came_back_did_not_die_of_the_job(claimed: Callable[..., J
     assert not retries.is_poisonous(found)
     Worker.objects.filter(name="w1").update(heartbeat_at=ago(100))
     assert retries.is_poisonous(found)
+
+
+def test_a_worker_gives_back_what_it_holds_and_does_not_know(claimed: Callable[..., Job]) -> None:
+    """The COMMIT of its claim arrived, the answer did not."""
+    known, stray, others = claimed(worker="w1"), claimed(worker="w1"), claimed(worker="w2")
+    for job in (known, stray, others):
+        began(job, STRAY_SECONDS - 1)
+    assert give_back_strays(worker="w1", watched=[(known.pk, 1)]) == 0, "its supervisor may just be starting"
+    for job in (known, stray, others):
+        began(job, STRAY_SECONDS + 1)
+    assert give_back_strays(worker="w1", watched=[(known.pk, 1)]) == 1
+    found = {job.pk: job for job in Job.objects.all()}
+    assert [found[job.pk].state for job in (known, stray, others)] == ["starting", "queued", "starting"]
+    assert (found[stray.pk].infra_retries_left, found[stray.pk].not_before) == (3, None)

@@ -32,6 +32,11 @@ class Slots:
         return self.overdue.pop(0)
 
 
+@pytest.fixture(autouse=True)
+def no_strays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchman, "give_back_strays", lambda **asked: 0)
+
+
 def rounds(slots: Slots, *overdue: bool, ringing: Callable[[Slots], None] = lambda slots: None) -> list[int]:
     """The numbers of the rounds in which the consumer was renewed."""
     renewed: list[int] = []
