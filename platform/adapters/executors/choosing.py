@@ -132,8 +132,8 @@ def look(ctx: Context) -> dict[str, Any]:
         raise AssertionError("it reads files that are not its own")
     if tier >= 2 and os.geteuid() == 0:
         raise AssertionError("it is still root")
-    if tier >= 3 and os.path.exists("/proc/1/root/etc/hostname"):
-        raise AssertionError("it sees the files of others")
+    if tier >= 3 and os.getpid() > 99:
+        raise AssertionError("it is among the processes of the machine")
     if tier >= 3:
         with open("/proc/net/dev", encoding="ascii") as file:
             names = [line.split(":")[0].strip() for line in file.readlines()[2:]]
