@@ -98,7 +98,7 @@ def test_history_is_not_rewritten(submit: Callable[..., Job]) -> None:
 @pytest.mark.parametrize(
     "change", ["UPDATE jobs_jobevent SET message = 'other'", "DELETE FROM jobs_jobevent"]
 )
-def test_history_is_not_rewritten(submit: Callable[..., Job], change: str) -> None:
+def test_nor_is_it_by_sql(submit: Callable[..., Job], change: str) -> None:
     submit()
     with (
         pytest.raises(DatabaseError, match="append-only"),
