@@ -8,6 +8,8 @@
 6 no process, folder or attempt is left without an owner
 7 a row of audit for each acknowledged change, exactly one
 8 no 5xx but a declared 503; no stack trace and no secret in an answer or a log
+
+And no fault, whatever it is, may look like a bug of ours (job.internal).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def violations(arena: Arena, *, settled: bool = True) -> list[str]:
     settled: nothing is under way, so every job is over and nothing may be left behind.
     """
     found = [*_accepted(arena, settled), *_ended_once(arena), *_effects(arena), *_versions(arena)]
-    found += [*_audit(arena), *_answers(arena), *_logs(arena)]
+    found += [*_audit(arena), *_answers(arena), *_logs(arena), *_bugs(arena)]
     return [*found, *_told(arena), *_remains(arena)] if settled else found
 
 
@@ -131,6 +133,19 @@ def _versions(arena: Arena) -> list[str]:
             found.append(f"4: the version {version} ({rows} rows) lacks its part {key}")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             found.append(f"4: the part {key} has other bytes than its version says")
+    return found
+
+
+def _bugs(arena: Arena) -> list[str]:
+    found = []
+    for job, number in arena.sql(
+        "select job_id, number from jobs_jobattempt where error_code = 'job.internal' "
+        "union select id, fence from jobs_job where error_code = 'job.internal'"
+    ):
+        said = [line for line in arena.logs().splitlines() if line]
+        first = next((n for n, line in enumerate(said) if str(job) in line), len(said))
+        trace = "\n".join(said[first : first + 60])
+        found.append(f"bug: attempt {number} of the job {job} ended as our own bug:\n{trace}")
     return found
 
 

@@ -45,7 +45,7 @@ def test_a_backup_under_load_is_whole_and_can_be_gone_back_to(arena: Arena) -> N
     arena.settle()
     recent = list(before)[-6:]
     ended = arena.sql("select id, state, fence, error_code, reason from jobs_job where id = any(%s)", recent)
-    assert {row[1] for row in ended} == {"succeeded"}, ended
+    assert {row[1] for row in ended} == {"succeeded"}, f"{ended}\n{arena.report('worker')}"
     known = {str(job) for (job,) in arena.sql("select id from jobs_job")}
     assert set(before) <= known, "all that was acknowledged before the backup began"
     gone = set(later) - known
