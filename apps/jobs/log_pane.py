@@ -80,6 +80,7 @@ def log_answer(request: HttpRequest, job: Job) -> HttpResponse:
         ("X-Next-Offset", piece.next),
         ("X-Next-Line", piece.next_line),
         ("X-Style", piece.style),
+        ("X-Whole", int(piece.whole)),
     ):
         response.headers[name] = str(value)
     following, number = "follow" in request.GET, reading.row.number if reading.row else 0

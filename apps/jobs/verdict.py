@@ -55,6 +55,13 @@ def gigabytes(count: float | None) -> str:
     return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
+def of_limit(used: float | None, limit: float | None) -> str:
+    """What was used of what was allowed: "6.1 GB of 4.0 GB", with more digits where they would be the same."""
+    if gigabytes(used) != gigabytes(limit):
+        return f"{gigabytes(used)} of {gigabytes(limit)}"
+    return f"{(used or 0) / 1e9:.3f} GB of {(limit or 0) / 1e9:.3f} GB"
+
+
 def seconds(count: float | None) -> str:
     """Seconds for a person: "90 s", "2 h 5 min"."""
     value = round(float(count or 0))
@@ -113,12 +120,12 @@ def _exceeded(end: Exit) -> Ending | None:
         Cause.MEMORY: (
             Outcome.FAILED,
             "job.memory_limit",
-            f"Killed: used {gigabytes(used)} of {gigabytes(limit)} of memory.",
+            f"Killed: used {of_limit(used, limit)} of memory.",
         ),
         Cause.DISK: (
             Outcome.FAILED,
             "job.disk_limit",
-            f"Killed: wrote {gigabytes(used)} of {gigabytes(limit)} of files.",
+            f"Killed: wrote {of_limit(used, limit)} of files.",
         ),
         Cause.PROCESSES: (
             Outcome.FAILED,

@@ -70,7 +70,7 @@ function follow(pane) {
           live = response.headers.get("X-Live") === "1";
           hurry = next - at.offset > 100_000; // a long log is being caught up with
           if (text && (!plain || next > at.offset)) add(plain ? document.createTextNode(text) : piece(response, text));
-          if (away && !hurry) away = false; // the end is reached
+          if (away && response.headers.get("X-Whole") === "1") away = false; // the end is reached
           forward(response);
           attempt = response.headers.get("X-Attempt") || attempt;
           const after = response.headers.get("X-Next-Attempt");
@@ -104,7 +104,7 @@ function follow(pane) {
     pane.replaceChildren(piece(response, await response.text()));
     forward(response);
     clearTimeout(timer);
-    away = "around" in values;
+    away = response.headers.get("X-Whole") !== "1";
   }
   async function go(line) {
     const find = () => pane.querySelector(`.log-line[data-n="${line}"]`);
