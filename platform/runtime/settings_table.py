@@ -303,16 +303,27 @@ PATIENCE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
+# The same asked of the server: a worker's machine that vanished in the middle of a transaction holds its rows locked
+# for as long as the server believes in it, by default for two hours.
+PATIENCE_THERE = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
 
 
 def with_patience(url: str) -> str:
-    """The same database, given up when its machine does not answer for half a minute; what the address says about
-    that itself stays."""
+    """The same database, given up when its machine does not answer for half a minute, and which gives us up as soon;
+    what the address says about that itself stays."""
     parts = urlsplit(url)
     query = parse_qs(parts.query, keep_blank_values=True)
     if not parts.hostname:
         return url  # a socket of this machine
     missing = {name: [value] for name, value in PATIENCE.items() if name not in query}
+    options = query.pop("options", [])
+    there = [f"-c{name}={value}" for name, value in PATIENCE_THERE.items() if name not in " ".join(options)]
+    missing["options"] = [" ".join([*options, *there])]
     return urlunsplit(parts._replace(query=urlencode({**query, **missing}, doseq=True, quote_via=quote)))
 
 

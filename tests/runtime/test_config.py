@@ -11,7 +11,7 @@ from runtime import records
 from runtime.config import load
 from runtime.errors import ConfigError, RuntimeFault
 from runtime.home import Home, make_socket_folder, remove_socket_folder, write_private, write_record
-from runtime.settings_table import PATIENCE
+from runtime.settings_table import PATIENCE, PATIENCE_THERE
 from runtime.up import check_store
 from runtime.web import bind
 
@@ -108,7 +108,12 @@ def test_external_services_are_taken_from_the_environment(tmp_path: Path) -> Non
     django = config.django_database()
     assert (django["HOST"], django["PORT"], django["NAME"]) == ("db.example", "5433", "studio")
     assert (django["USER"], django["PASSWORD"]) == ("user", "s@cret")
-    assert django["OPTIONS"] == {**PATIENCE, "sslmode": "require", "options": "-csearch_path=atelier"}
+    there = [f"-c{name}={value}" for name, value in PATIENCE_THERE.items()]
+    assert django["OPTIONS"] == {
+        **PATIENCE,
+        "sslmode": "require",
+        "options": " ".join([*there, "-csearch_path=atelier"]),
+    }
     assert config.mlflow_database_url.startswith("postgresql+psycopg://user:s%40cret@db.example:5433/studio?")
     assert "search_path%3Dmlflow" in config.mlflow_database_url
     assert "search_path%3Doptuna" in config.optuna_database_url
@@ -279,12 +284,13 @@ def test_a_worker_says_what_it_offers(tmp_path: Path) -> None:
 def test_a_database_elsewhere_is_given_up_in_time_unless_its_address_says_otherwise(tmp_path: Path) -> None:
     named = environment(
         tmp_path,
-        ATELIER_DATABASE_URL="postgresql://u:p@db/studio?connect_timeout=3",
+        ATELIER_DATABASE_URL="postgresql://u:p@db/studio?connect_timeout=3&options=-ctcp_keepalives_idle%3D60",
         ATELIER_REDIS_URL="redis://r",
     )
     options = load(named).django_database()["OPTIONS"]
     assert options["connect_timeout"] == "3"
     assert options["tcp_user_timeout"] == PATIENCE["tcp_user_timeout"]
+    assert "-ctcp_keepalives_idle=60 -ctcp_keepalives_interval=5 " in options["options"]
     socket = environment(
         tmp_path, ATELIER_DATABASE_URL="postgresql://u:p@/studio?host=/run/pg", ATELIER_REDIS_URL="redis://r"
     )
