@@ -307,6 +307,7 @@ def test_a_session_that_dies_in_the_middle_leaves_neither_effect_nor_key() -> No
     assert at_work.wait(10)
     second = probe(lambda request: Response(status=204))
     assert (second.status_code, code_of(second)) == (409, "idempotency.running")
+    assert second["Retry-After"] == "1"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", pids)
     go_on.set()

@@ -21,6 +21,14 @@ from foundation.errors import AtelierError, Conflict, Invalid, TooMany
 
 KEPT = datetime.timedelta(hours=24)
 REPLAYED = "Idempotent-Replayed"
+
+
+class Running(Conflict):
+    """Somebody works under the same key (409)."""
+
+    retry_after = 1
+
+
 Handler = Callable[..., HttpResponseBase]
 
 
@@ -31,16 +39,15 @@ def answer_once(handler: Handler, request: Any, *args: Any, **kwargs: Any) -> Ht
     A refusal (4xx) is an answer and is kept; a failure of ours (5xx) is rolled back and "too many" (429) is not
     kept: both may be tried again with the same key.
 
-    Raises Conflict "idempotency.running" while the first request works, Invalid "idempotency.mismatch" when the
+    Raises Running "idempotency.running" while the first request works, Invalid "idempotency.mismatch" when the
     key was sent with another body, Conflict "idempotency.unreadable" when the studio's secret has changed since.
     """
     asked = read_request(request)
     with transaction.atomic():
         if not _alone(asked):
-            raise Conflict(
+            raise Running(
                 "idempotency.running",
                 "The first request with this Idempotency-Key is still being worked on; ask again in a moment.",
-                {"retry_after": 1},
             )
         known = KeyedAnswer.objects.filter(pk=asked.slot, created_at__gt=Now() - KEPT).first()
         if known is not None:
