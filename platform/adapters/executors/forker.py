@@ -22,6 +22,7 @@ from typing import NoReturn
 from adapters.executors import proctree
 from adapters.executors.child import find_thread_pools
 from adapters.executors.confine import become_subreaper, hide_process
+from adapters.executors.hugepages import gather_pages
 from adapters.executors.nanny import serve
 
 # Submodules that first use would import anyway: importing them here saves it in every child.
@@ -92,6 +93,7 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
     find_thread_pools()
     gc.collect()
     gc.freeze()
+    gather_pages()
     ready = {
         "modules": done,
         "missing": missing,

@@ -50,6 +50,8 @@ _BOOT = "import sys; sys.path[:0] = [{root!r}, {platform!r}]; from adapters.exec
 # One thread while the warm parent imports: a process with threads cannot be forked safely.
 _SINGLE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
+    # Threads that wait for work spin for 2^n ticks: by default 25 ms on all processors, at the start of every job.
+    "OPENBLAS_THREAD_TIMEOUT": "18",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "_RJEM_MALLOC_CONF": "background_thread:false",
 }
