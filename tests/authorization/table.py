@@ -111,6 +111,7 @@ API: dict[str, dict[str, str]] = {
     f"{_P}/runs/{{run}}/restore": {"POST": _C},
     f"{_P}/runs/{{run}}/logs": {"GET": _V},
     f"{_P}/runs/{{run}}/code": {"GET": _V},
+    f"{_P}/runs/{{run}}/code/files": {"GET": _V},
     f"{_P}/runs/{{run}}/metrics": {"GET": _V},
     f"{_P}/runs/{{run}}/metrics/{{key}}": {"GET": _V},
     f"{_P}/runs/{{run}}/artifacts": {"GET": _V},

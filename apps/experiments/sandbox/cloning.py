@@ -108,7 +108,7 @@ class Git:
         }
         if "SSL_CERT_FILE" in self.env:
             self.env["GIT_SSL_CAINFO"] = self.env["SSL_CERT_FILE"]
-        if header := os.environ.get("ATELIER_GIT_HEADER"):
+        if header := os.environ.get("FETCH_HEADER"):
             self.env |= {
                 "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": header,
             }  # fmt: skip

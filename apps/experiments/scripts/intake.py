@@ -146,7 +146,7 @@ def _answer(
     passed = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
     env = {name: os.environ[name] for name in passed if name in os.environ}
     env |= {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
-    env |= {"ATELIER_GIT_HEADER": header} if header else {}
+    env |= {"FETCH_HEADER": header} if header else {}
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", boot, json.dumps(request), str(scratch)],
         stdin=stdin if stdin is not None else subprocess.DEVNULL,
