@@ -198,7 +198,7 @@ def temporary_home(label: str) -> Path:
 @pytest.fixture(scope="session")
 def studio() -> Iterator[Studio]:
     """One running studio for all engine and browser tests of the session; none of its processes looks outside."""
-    running = Studio(temporary_home("studio"))
+    running = Studio(temporary_home("studio"), environment={"ATELIER_CHECKPOINT_SECONDS": "0.5"})
     watch = Watch(lambda: processes_of(running)).start()
     try:
         yield running.start()
