@@ -10,6 +10,8 @@ import os
 import socket
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from typing import Any
 from adapters.executors import landlock
 from adapters.executors.isolation import HIGHEST, Isolation
 from adapters.executors.local import LocalExecutor, clear_folder
-from foundation.tasks import Context, SandboxPlan
+from foundation.tasks import Context, SandboxPlan, UserError
 
 PATIENCE = 60.0
+ANSWER = b"studio"
 NAMES = {
     0: "a clean environment, a session and limits of its own",
     1: "Landlock keeps it to its files and to the studio's port",
@@ -83,21 +86,31 @@ def _attempt(folder: Path, tier: int) -> str:
             listener.bind(("127.0.0.1", 0))
             listener.listen(8)
             port = listener.getsockname()[1]
+            threading.Thread(target=_answer, args=(listener,), daemon=True).start()
             executor = LocalExecutor(
                 warm=False, threads=1, isolation=Isolation(tier, api=f"http://127.0.0.1:{port}")
             )
-            return _run(executor, place, str(secret), str(given), port)
+            return _run(executor, place, str(secret), str(given), port)  # the listener ends with us
     except OSError as error:
         return f"It cannot be tried: {error}."
     finally:
         clear_folder(place)
 
 
+def _answer(listener: socket.socket) -> None:
+    """The studio's API of a trial."""
+    with suppress(OSError):
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(ANSWER)
+
+
 def _run(executor: LocalExecutor, place: Path, secret: str, given: str, port: int) -> str:
     handle = executor.start(
         SandboxPlan(
             program=f"{__name__ if __name__ != '__main__' else 'adapters.executors.choosing'}:look",
-            payload={"secret": secret, "tier": executor.tier, "pid": os.getpid()},
+            payload={"secret": secret, "tier": executor.tier, "port": port},
+            network=True,
             inputs={"given": given},
             warm=False,
             wall_seconds=int(PATIENCE / 2),
@@ -122,23 +135,26 @@ def look(ctx: Context) -> dict[str, Any]:
     """The program of the trial: what it must have works, and what it must not reach is out of reach."""
     tier = int(ctx.payload["tier"])
     if ctx.inputs["given"].read_text() != "given":
-        raise AssertionError("its input is another one")
+        raise UserError("It cannot read its inputs.")
     (ctx.outputs / "written").write_text("x")
+    with socket.create_connection(("127.0.0.1", ctx.payload["port"]), timeout=10) as api:
+        if api.recv(16) != ANSWER:
+            raise UserError("It does not reach the studio.")
     try:
         Path(ctx.payload["secret"]).read_text()
     except OSError:
         pass
     else:
-        raise AssertionError("it reads files that are not its own")
+        raise UserError("It reads files that are not its own.")
     if tier >= 2 and os.geteuid() == 0:
-        raise AssertionError("it is still root")
+        raise UserError("It is still root.")
     if tier >= 3 and os.getpid() > 99:
-        raise AssertionError("it is among the processes of the machine")
+        raise UserError("It is among the processes of the machine.")
     if tier >= 3:
         with open("/proc/net/dev", encoding="ascii") as file:
             names = [line.split(":")[0].strip() for line in file.readlines()[2:]]
         if names != ["lo"]:
-            raise AssertionError(f"it has the interfaces {', '.join(names)}")
+            raise UserError(f"It has the interfaces {', '.join(names)}.")
     return {}
 
 
