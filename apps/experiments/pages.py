@@ -54,7 +54,7 @@ LIVE_TABS = frozenset({"overview", "curves", "resources"})
 METRIC_COLUMNS_AT_MOST = 4
 METRIC_COLUMNS_OF_ALL = 2
 #: Columns of the run itself that are there to be chosen.
-RUN_COLUMNS = {"by": "Started by", "id": "Id"}
+RUN_COLUMNS = {"by": "Started by", "id": "Id", "reason": "How it ended"}
 CURVES_AT_MOST = 40
 FILTER_EXAMPLES = (
     "metrics.accuracy > 0.9",

@@ -66,7 +66,8 @@ class RunRow:
         kind, _, key = column.partition(".")
         if kind == "run":
             by = self.run.created_by
-            return self.run.hex if key == "id" else by.username if by else None
+            known = {"id": self.run.hex, "reason": self.run.reason or None}
+            return known.get(key, by.username if by else None)
         if kind == "metrics":
             return self.metrics.get(key)
         if kind == "params":

@@ -153,6 +153,10 @@ def test_the_form_takes_rules_keeps_what_was_wrong_and_fills_them_in_again(
     run = Run.objects.get()
     rule = run.rules["rules"][0]
     assert (rule["gap"], rule["steps"], rule["action"]) == (0.3, 3, "stop")
+    Run.objects.filter(pk=run.pk).update(
+        rules={"open": True, "rules": [{**rule, "direction": "max", "state": "watching"}]}
+    )
     again = client.get(f"/p/shop/experiments/new?from={run.hex}").content.decode()
     assert '<option value="overfitting" selected>' in again
     assert 'name="rules_gap" value="30"' in again
+    assert 'name="rules_direction" value="max"' in again, "what the form has no field for is not lost"

@@ -8,16 +8,16 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.experiments.models import Run
-from apps.experiments.rules.spec import given_rules
+from apps.experiments.rules.spec import given_rules, natural_direction
 from apps.experiments.rules.states import Action, RuleKind
 from foundation.errors import AtelierError
 
-FIELDS = ("rule", "metric", "training", "steps", "gap", "action")
+FIELDS = ("rule", "metric", "training", "steps", "gap", "action", "direction", "min_change")
 #: What a line may say beside rule, metric and action.
 USED = {
     RuleKind.NOT_A_NUMBER: (),
-    RuleKind.NOT_IMPROVING: ("steps",),
-    RuleKind.OVERFITTING: ("training", "gap", "steps"),
+    RuleKind.NOT_IMPROVING: ("steps", "direction", "min_change"),
+    RuleKind.OVERFITTING: ("training", "gap", "steps", "direction"),
 }
 EMPTY_LINES = 1
 LINES_AT_MOST = 100
@@ -25,7 +25,8 @@ LINES_AT_MOST = 100
 
 @dataclass
 class RuleRow:
-    """A line, as it was entered. gap: percent."""
+    """A line, as it was entered. gap: percent; direction and min_change have no field: they come with a run that is
+    run again, when they are not what its metric tells."""
 
     rule: str = ""
     metric: str = ""
@@ -33,8 +34,9 @@ class RuleRow:
     steps: str = ""
     gap: str = ""
     action: str = Action.WARN
+    direction: str = ""
+    min_change: str = ""
     error: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -43,7 +45,7 @@ class RuleRow:
 
     def as_json(self) -> dict[str, Any]:
         """As POST /runs takes it; what belongs to another kind of rule is left out."""
-        found: dict[str, Any] = {"rule": self.rule, "metric": self.metric, "action": self.action, **self.more}
+        found: dict[str, Any] = {"rule": self.rule, "metric": self.metric, "action": self.action}
         for name in USED.get(self.rule, ()):  # type: ignore[call-overload]
             value = getattr(self, name)
             if value != "":
@@ -96,13 +98,16 @@ class RuleRows:
 
 
 def _row(rule: dict[str, Any]) -> RuleRow:
-    shown = {
+    shown: dict[str, Any] = {
         name: str(rule[name]) for name in ("rule", "metric", "training", "steps", "action") if name in rule
     }
     if "gap" in rule:
         shown["gap"] = f"{rule['gap'] * 100:g}"
-    more = {name: rule[name] for name in ("direction", "min_change") if rule.get(name)}
-    return RuleRow(**shown, more=more)  # type: ignore[arg-type]
+    if rule.get("min_change"):
+        shown["min_change"] = repr(rule["min_change"])
+    if "direction" in rule and rule["direction"] != natural_direction(rule["metric"]):
+        shown["direction"] = rule["direction"]
+    return RuleRow(**shown)
 
 
 def _share(percent: str) -> Any:

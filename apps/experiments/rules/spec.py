@@ -96,11 +96,15 @@ def _metric(given: Mapping[str, Any], name: str, place: str, *, needed: bool) ->
 def _direction(value: object, metric: str, place: str) -> str:
     """min or max: as said, else as the metric's name tells, else less is better, as for a loss."""
     if value in (None, ""):
-        found = direction(metric)
-        return found if found in ("min", "max") else "min"
+        return natural_direction(metric)
     if value not in ("min", "max"):
         raise _wrong("direction is min (less is better) or max (more is better).", f"{place}.direction")
     return str(value)
+
+
+def natural_direction(metric: str) -> str:
+    """min or max, as the name of a metric tells; min where it tells nothing."""
+    return "max" if direction(metric) == "max" else "min"
 
 
 def _steps(value: object, default: int, place: str) -> int:
