@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 import time
 import uuid
@@ -61,6 +63,24 @@ def test_a_daemon_does_not_outlive_cancel(
     assert end is not None
     assert end.cause == Cause.STOPPED
     assert not running(name)
+    handle.close()
+
+
+@pytest.mark.parametrize("tier", ENDS)
+def test_nothing_is_left_when_its_nanny_is_killed(
+    executor_of: Callable[[int], LocalExecutor], tmp_path: Path, tier: int
+) -> None:
+    name = f"daemon-{uuid.uuid4().hex}"
+    plan = SandboxPlan(program=f"{PROGRAMS}:daemonizes", payload={"name": name, "seconds": 600})
+    handle = executor_of(tier).start(plan, tmp_path / "job")
+    until(lambda: handle.poll(0.05) or handle.progress)
+    until(lambda: running(name))
+    status = Path(f"/proc/{handle.pid}/status").read_text()
+    os.kill(int(status.split("PPid:")[1].split()[0]), signal.SIGKILL)
+    end = handle.wait(30)
+    assert end is not None
+    assert end.cause == Cause.VANISHED
+    until(lambda: not running(name))
     handle.close()
 
 
