@@ -213,7 +213,15 @@ def libraries(ctx: Context) -> dict[str, Any]:
     product = float((x.T @ x).trace())
     from threadpoolctl import threadpool_info
 
+    try:
+        from lightgbm import LGBMClassifier
+    except OSError:  # the system has no libgomp
+        boosted = False
+    else:
+        LGBMClassifier(n_estimators=5, n_jobs=2, verbose=-1).fit(x, y)
+        boosted = True
     return {
+        "boosted": boosted,
         "score": float(model.score(x, y)),
         "sums": grouped["v"].to_list(),
         "trace": product,

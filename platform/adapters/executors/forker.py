@@ -50,6 +50,10 @@ DEFAULT_MODULES = (
 )
 
 
+#: After so many starts, and when nobody waits.
+REGATHER = 50
+
+
 def import_all(modules: list[str]) -> tuple[list[str], dict[str, str]]:
     """Import what can be imported. Returns the names, and name -> reason for the others."""
     done: list[str] = []
@@ -102,6 +106,7 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
     }
     control.sendall(json.dumps({"ready": ready}).encode() + b"\n")
     nannies: set[int] = set()
+    forks = 0
     while True:
         readable, _, _ = select.select([control], [], [], 1.0)
         ended = proctree.reap()
@@ -109,6 +114,9 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
             nannies -= set(ended)
             _kill_orphans(nannies)
         if not readable:
+            if forks >= REGATHER:  # each fork leaves some of our large pages in pieces
+                forks = 0
+                gather_pages(seconds=0.5)
             continue
         try:
             data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -122,6 +130,7 @@ def run(control: socket.socket, modules: list[str]) -> NoReturn:
                 control.close()
                 serve(socket.socket(fileno=descriptor), warm=True)
             nannies.add(pid)
+            forks += 1
             os.close(descriptor)
 
 
