@@ -40,7 +40,7 @@ REACHED = {
     "deployments:list", "deployments:new", "deployments:detail", "deployments:try", "deployments:inferences",
     "deployments:inference", "deployments:feedback", "deployments:logs", "deployments:edit", "monitoring:list", "monitoring:new",
     "monitoring:detail", "monitoring:alerts", "monitoring:reports", "monitoring:report", "monitoring:settings",
-    "jobs:list", "jobs:detail", "jobs:schedules", "jobs:schedule-new", "home:activity",
+    "jobs:list", "jobs:detail", "jobs:schedules", "jobs:schedule-new", "home:activity", "environments:list",
     "tuning:list", "tuning:new", "tuning:detail overview", "tuning:parallel parallel", "tuning:trials trials",
     "tuning:settings settings", "pipelines:list", "pipelines:new", "pipelines:detail", "pipelines:edit",
     "pipelines:runs", "pipelines:run", "pipelines:versions", "pipelines:version", "pipelines:settings",
