@@ -308,6 +308,24 @@ def test_bad_code_leaves_nothing(
 
 
 @pytest.mark.django_db
+def test_the_requirements_of_an_archive_make_its_environment(
+    people: People, allowed: None, send: Send
+) -> None:
+    from apps.environments.models import Environment
+
+    files = {f"repo/{name}": data for name, data in {**FILES, "requirements.txt": b"six>=1.16\n"}.items()}
+    spec = {"environment": {"file": "requirements.txt"}}
+    assert send(zipped(files), spec, name="repo.zip").status_code == 201
+    assert Environment.objects.get().requirements.strip() == "six>=1.16"
+    refused = send(zipped(FILES), spec, name="repo.zip")
+    assert error_of(refused)["code"] == "environment.no_file"
+    assert error_of(send(SOURCE, spec))["code"] == "environment.no_file"
+    bad = {**files, "repo/requirements.txt": b"-r /etc/passwd\n"}
+    assert error_of(send(zipped(bad), spec, name="repo.zip"))["code"] == "environment.bad_line"
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.django_db
 def test_the_page_says_what_is_wrong_with_an_archive(people: People, allowed: None) -> None:
     from django.core.files.uploadedfile import SimpleUploadedFile
 

@@ -22,6 +22,7 @@ from apps.experiments.sandbox.script_contract import variable_part
 from apps.experiments.scripts.browser import code_again
 from apps.experiments.scripts.checking import Code
 from apps.experiments.scripts.intake import read_git, read_upload
+from apps.experiments.scripts.packages import requirements_in
 from apps.experiments.scripts.received import Received
 from apps.experiments.scripts.resuming import check_resume
 from apps.experiments.scripts.variables import read_variables
@@ -118,13 +119,15 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
                 f"A script's run has no field '{str(name)[:60]}'. It knows: {', '.join(FIELDS)}.",
                 {"field": str(name)[:60]},
             )
+    packages = data.get("environment")
+    of_code = isinstance(packages, Mapping) and set(packages) == {"file"}
     given: dict[str, Any] = {
         "experiment": read_experiment(data.get("experiment"), project),
         "inputs": _inputs(data.get("inputs"), actor, project),
         "parameters": read_parameters(data.get("parameters")),
         "variables": read_variables(data.get("variables")),
         "resume": _resume(data.get("resume"), actor, project),
-        "environment": read_request(actor=actor, project=project, given=data.get("environment")),
+        "environment": None if of_code else read_request(actor=actor, project=project, given=packages),
         "timeout": read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
         "name": check_title(data["name"]) if data.get("name") not in (None, "") else "",
         "description": check_text(data.get("description"), field="description"),
@@ -132,7 +135,11 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
         "placement": read_placement(data),
         "rules": read_rules(data.get("rules")),
     }
-    return ScriptSpec(code=_code(data, upload, actor, project), **given)
+    code = _code(data, upload, actor, project)
+    if of_code:
+        asked = {"requirements": requirements_in(code, packages["file"])}  # type: ignore[index]
+        given["environment"] = read_request(actor=actor, project=project, given=asked)
+    return ScriptSpec(code=code, **given)
 
 
 def _resume(value: object, actor: Actor, project: Project) -> str:
