@@ -31,7 +31,8 @@ class Sandboxed:
     def prepare(self, job: Job) -> SandboxPlan:
         self._mischief(job, "prepare")
         return SandboxPlan(
-            program=f"{PROGRAMS}:{job.spec.get('program', 'echo')}", **job.spec.get("plan", {})
+            program=f"{job.spec.get('module', PROGRAMS)}:{job.spec.get('program', 'echo')}",
+            **job.spec.get("plan", {}),
         )
 
     def started(self, job: Job) -> None:

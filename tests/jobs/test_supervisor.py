@@ -171,6 +171,19 @@ def test_it_stops_a_job_that_takes_too_long(
     assert done.reason == "Stopped after 1 s, the time it was given."
 
 
+def test_it_ends_a_program_that_does_not_reach_its_first_line(
+    make_supervisor: Make, submit: Callable[..., Job], local: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "START", 0.5)
+    plan = {"env": {"ATELIER_TEST_HANG": "1"}}
+    job = submit(module="tests.jobs.slow_import", program="main", plan=plan)
+    make_supervisor(local).run(job.pk)
+    lost = fresh(job).attempts.get()
+    assert (lost.outcome, lost.error_code, lost.user_started_at) == ("lost", "job.start_timeout", None)
+    assert (state_of(job), fresh(job).infra_retries_left) == ("queued", 2)
+    assert events_of(job) == ["queued", "starting", "queued"]
+
+
 def test_it_says_in_words_what_was_too_much(
     make_supervisor: Make, submit: Callable[..., Job], local: LocalExecutor
 ) -> None:
