@@ -215,6 +215,8 @@ def _is_declared(answer: Answer) -> bool:
     try:
         if answer.path == "/readyz":
             return answer.status == 503 and "components" in answer.body
+        if "/mlflow/" in answer.path:
+            return answer.status == 503 and bool(answer.body["error_code"]) and bool(answer.body["message"])
         error = answer.body["error"]
         return answer.status == 503 and bool(error["code"]) and bool(error["message"])
     except (ValueError, KeyError, TypeError):

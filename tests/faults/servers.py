@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,27 @@ class Servers:
         shutil.rmtree(self.home.path, ignore_errors=True)
 
 
-def query(address: str, text: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Rows of one statement through a connection of its own; the checker trusts no process of the studio."""
-    import psycopg
+class Question:
+    """A session of the checker's own, one for each thread; begun anew when the server has lost it."""
 
-    with psycopg.connect(address, connect_timeout=10, autocommit=True) as connection:
-        cursor = connection.execute(text, values)
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._own = threading.local()
+
+    def __call__(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of one statement."""
+        import psycopg
+
+        known = getattr(self._own, "session", None)
+        if known is not None and not known.closed:
+            try:
+                return self._ask(known, text, values)
+            except psycopg.OperationalError:
+                known.close()
+        self._own.session = psycopg.connect(self.address, connect_timeout=10, autocommit=True)
+        return self._ask(self._own.session, text, values)
+
+    @staticmethod
+    def _ask(session: Any, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        cursor = session.execute(text, values, prepare=False)
         return cursor.fetchall() if cursor.description else []

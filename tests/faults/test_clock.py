@@ -26,7 +26,7 @@ def test_the_clock_is_really_wrong(tmp_path: Path) -> None:
     assert [round(value / 3600) for value in ahead] == [2, 2, 0]
 
 
-@pytest.mark.parametrize("hours", [2, -2])
+@pytest.mark.parametrize("hours", [2, pytest.param(-2, marks=pytest.mark.fault("long"))])
 def test_a_wrong_clock_takes_no_job_from_anybody(arena: Arena, tmp_path: Path, hours: int) -> None:
     ahead, behind = wrong_clock(tmp_path, hours), wrong_clock(tmp_path, -hours)
     if ahead is None or behind is None:

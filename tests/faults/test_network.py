@@ -44,6 +44,7 @@ def network(arena: Arena) -> Iterator[Network]:
         proxy.stop()
 
 
+@pytest.mark.fault("long")
 def test_a_slow_network_costs_time_and_no_attempt(arena: Arena, network: Network) -> None:
     for proxy in network.each():
         proxy.delay = 0.03

@@ -19,6 +19,7 @@ import pytest
 
 from tests.datasets.test_upload_stage import BOUNDARY, multipart
 from tests.faults.arena import Answer, Arena, until
+from tests.faults.process import PROJECT
 
 pytestmark = [pytest.mark.fault, pytest.mark.engine]
 
@@ -115,6 +116,18 @@ def test_a_version_whose_reader_dies_again_and_again_is_whole_or_not_there(arena
     assert (version["state"], version["rows"]) == ("ready", 400)
     again = arena.call("GET", arena.path("datasets/whole/versions/1/download?format=csv"))
     assert len(again.text.splitlines()) == 401
+
+
+def test_mlflow_down_is_said_to_its_clients_and_stops_nobody_else(arena: Arena) -> None:
+    arena.with_mlflow()
+    answer = arena.call(
+        "POST", f"/p/{PROJECT}/mlflow/api/2.0/mlflow/experiments/search", {"max_results": 5}, timeout=60
+    )
+    assert (answer.status, bool(answer.body["message"])) == (503, True)
+    assert answer.headers["retry-after"]
+    assert arena.call("GET", "/readyz").body["components"]["tracking"] != "ready"
+    job = arena.insist()
+    until(lambda: arena.state(job) == "succeeded")
 
 
 def test_a_thousand_requests_at_once_are_all_answered(arena: Arena) -> None:
