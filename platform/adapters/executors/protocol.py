@@ -113,7 +113,10 @@ class Executor(Protocol):
     """A way to run programs."""
 
     name: str
-    tier: int
+
+    @property
+    def tier(self) -> int:
+        """How strongly it isolates (docs/isolation.md)."""
 
     def start(self, plan: SandboxPlan, folder: Path) -> Handle:
         """Start a program. `folder` is made when missing; below it lie the log, the result, work/ (the
