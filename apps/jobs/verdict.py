@@ -86,6 +86,10 @@ def judge(end: Exit, report: Report | None, *, blame: str, stop: Stop | None) ->
         return exceeded
     if end.cause == Cause.VANISHED:
         return Ending(Outcome.LOST, LAUNCHER, "job.launcher_lost", **usage(end))
+    if report is not None and report.code == "job.isolation" and report.blame == "platform":
+        return Ending(
+            Outcome.LOST, report.message, report.code, **usage(end)
+        )  # another try, or another worker
     if report is not None and not report.ok:
         outcome = Outcome.FAILED if report.blame == "user" else Outcome.ERRORED
         detail = {key: value for key, value in report.detail.items() if key != "traceback"}

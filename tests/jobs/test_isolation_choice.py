@@ -9,6 +9,9 @@ import pytest
 from adapters.executors import choosing
 from adapters.executors.choosing import choose
 from adapters.executors.isolation import Isolation
+from adapters.executors.protocol import Cause, Exit, Report
+from apps.jobs.states import Outcome
+from apps.jobs.verdict import judge
 from runtime.errors import ConfigError
 from runtime.settings_table import check_tuning
 
@@ -63,6 +66,12 @@ def test_the_operator_holds_it_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for text in ("4", "-1", "x"):
         with pytest.raises(ConfigError, match="ATELIER_ISOLATION"):
             check_tuning({"ATELIER_ISOLATION": text})
+
+
+def test_a_job_that_was_not_shut_in_is_tried_again() -> None:
+    refused = Report(ok=False, blame="platform", code="job.isolation", message="Not so.")
+    ending = judge(Exit(Cause.EXITED, code=71), refused, blame="user", stop=None)
+    assert (ending.outcome, ending.reason, ending.charged) == (Outcome.LOST, "Not so.", True)
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="needs the Linux kernel")
