@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -81,7 +82,7 @@ def folders_of(environment: Environment) -> list[EnvironmentFolder]:
     return list(EnvironmentFolder.objects.filter(digest=environment.digest).order_by("host", "path"))
 
 
-def environment_of_run(job_id: object) -> Environment | None:
+def environment_of_run(job_id: UUID) -> Environment | None:
     """The environment in which the job of a run runs; None for the studio's own."""
     use = EnvironmentUse.objects.filter(job_id=job_id).select_related("environment__project").first()
     return use.environment if use is not None else None

@@ -42,9 +42,11 @@ class TeamLimitsView(TeamAPIView):
         found = standing_of(self.team)
         limits = found.limits
         answer = {
-            "concurrent_jobs": _line(limits and limits.concurrent_jobs, found.jobs),
-            "cpu_seconds_per_day": _line(limits and limits.cpu_seconds_per_day, round(found.cpu_seconds, 1)),
-            "storage_bytes": _line(limits and limits.storage_bytes, found.stored),
+            "concurrent_jobs": _line(limits.concurrent_jobs if limits else None, found.jobs),
+            "cpu_seconds_per_day": _line(
+                limits.cpu_seconds_per_day if limits else None, round(found.cpu_seconds, 1)
+            ),
+            "storage_bytes": _line(limits.storage_bytes if limits else None, found.stored),
             "minimum_tier": limits.minimum_tier if limits else 0,
         }
         return Response(TeamLimitsShape(answer).data)
