@@ -119,6 +119,10 @@ def test_a_folder_runs_with_all_its_modules(place: Path) -> None:
     ended, said = run(place, code=code, inputs={})
     assert ended.code == 0, said
     assert "tools ['main.py', 'tools']" in said
+    (code / "tools" / "fail.py").write_text("def go():\n    raise KeyError('x')\n")
+    (code / "main.py").write_text("from tools.fail import go\ngo()\n")
+    ended, _ = run(place, code=code, inputs={}, output=place / "next")
+    assert (ended.code, ended.sentence) == (1, "KeyError: 'x' (tools/fail.py, line 2, in go).")
 
 
 def test_the_command_says_where_the_files_are_and_stops_when_asked(place: Path) -> None:

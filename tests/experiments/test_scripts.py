@@ -435,3 +435,41 @@ def test_the_documentation_shows_the_example_and_every_variable() -> None:
         "SM_LOG_LEVEL",
     }
     assert sorted(name for name in given if name not in internal and f"`{name}`" not in text) == []
+
+
+def test_the_contract_tells_the_same_in_all_its_forms(tmp_path: Path) -> None:
+    from apps.experiments.sandbox.script_contract import Folders, variables, write_config
+
+    folders = Folders(tmp_path)
+    folders.make()
+    parameters: dict[str, Any] = {"epochs": 3, "name": "a b; $(x)", "fast": True}
+    channels = {"train": "csv", "test": "parquet"}
+    given = variables(
+        folders,
+        script="src/fit.py",
+        parameters=parameters,
+        channels=channels,
+        run_id="r",
+        project="p",
+        processors=2,
+    )
+    write_config(folders, parameters, channels)
+    everything = json.loads(given["SM_TRAINING_ENV"])
+    assert json.loads(given["SM_HPS"]) == everything["hyperparameters"] == parameters
+    assert (
+        everything["channel_input_dirs"]["train"]
+        == given["SM_CHANNEL_TRAIN"]
+        == given["ATELIER_CHANNEL_TRAIN"]
+    )
+    assert (everything["model_dir"], everything["is_master"]) == (given["SM_MODEL_DIR"], True)
+    assert everything["module_name"] == given["SM_MODULE_NAME"] == "src.fit"
+    assert given["SM_CHECKPOINT_DIR"] == given["ATELIER_CHECKPOINT_DIR"] == str(folders.checkpoints)
+    assert json.loads(given["SM_USER_ARGS"]) == ["--epochs", "3", "--fast", "True", "--name", "a b; $(x)"]
+    assert (given["SM_HP_NAME"], given["ATELIER_PARAM_NAME"]) == ("a b; $(x)", "a b; $(x)")
+    config = folders.config
+    assert json.loads((config / "hyperparameters.json").read_text())["epochs"] == "3"
+    assert json.loads((config / "resourceconfig.json").read_text()) == json.loads(given["SM_RESOURCE_CONFIG"])
+    assert json.loads((config / "inputdataconfig.json").read_text()) == json.loads(
+        given["SM_INPUT_DATA_CONFIG"]
+    )
+    assert all(Path(place).is_dir() for name, place in given.items() if name.endswith("_DIR"))

@@ -53,19 +53,18 @@ def code_tab(run: Run, wanted: str = "") -> CodeTab | None:
         return None
     name = wanted if wanted and run.code_source else run.code_name
     try:
-        data = read_file(run, name)
-    except NotFound as error:
-        if error.code == "run.no_code":
-            return None
-        raise
-    text, lines = _shown(name, data)
-    files = list_files(run) if run.code_source else []
+        files = list_files(run)
+    except NotFound:
+        return None
+    size = dict(files).get(name, 0)
+    text, lines = _shown(name, read_file(run, name)) if size <= SHOWN_BYTES else ("", None)
+    files = files if run.code_source else []
     return CodeTab(
         name=name,
         digest=run.code_digest,
         text=text,
         lines=lines,
-        size=len(data),
+        size=size,
         told=told_source(run),
         source=run.code_source,
         files=[Listed(path, size, path == name, path == run.code_name) for path, size in files[:FILES_SHOWN]],
@@ -75,7 +74,7 @@ def code_tab(run: Run, wanted: str = "") -> CodeTab | None:
 
 
 def _shown(name: str, data: bytes) -> tuple[str, list[SafeString] | None]:
-    if len(data) > SHOWN_BYTES or b"\x00" in data:
+    if b"\x00" in data:
         return "", None
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
     if name.endswith(".py"):

@@ -36,6 +36,8 @@ _BOOT = "import sys; sys.path[:0] = [{root!r}, {platform!r}]; from apps.experime
 #: So many at once: each may take a processor and a network line for a while.
 AT_ONCE = 2
 WAIT_SECONDS = 20
+#: Of all files together, as they are kept.
+PACKED_BYTES = 100 * 1000**2
 GIT_FIELDS = ("url", "commit", "folder", "token")
 #: What is run when nobody says: as far up as possible, in this order, else the only file there is.
 LIKELY = ("train.py", "main.py", "__main__.py", "run.py")
@@ -189,6 +191,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _package(path: Path, source: dict[str, Any], entry_point: object) -> Code:
     """The packed files with their entry point, checked like a script."""
+    if path.stat().st_size > PACKED_BYTES:
+        raise TooLarge(
+            "archive.too_large",
+            f"The files are larger than {PACKED_BYTES // 1000**2} MB when they are packed. Data belongs into a dataset.",
+            {"field": "code", "limit": PACKED_BYTES},
+        )
     with zipfile.ZipFile(path) as archive:
         names = [info.filename for info in archive.infolist()]
         root = common_folder(names) if source["kind"] == "archive" else ""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from adapters.storage import get_store
 from adapters.storage.keys import content_key
@@ -20,12 +19,17 @@ def code_key(project: Project, digest: str, source: Mapping[str, Any]) -> str:
     return content_key(project.team_id, digest, ".zip" if source else ".py", area="code")
 
 
-def code_of(run: Run) -> bytes:
-    """The bytes of a run's script, or the zip of its files. Raises NotFound "run.no_code" when it has none."""
+def open_code(run: Run) -> BinaryIO:
+    """The script of a run, or the zip of its files, to be read. Raises NotFound "run.no_code" when it has none."""
     key = code_key(run.project, run.code_digest, run.code_source) if run.code_digest else ""
     if not key or not get_store().exists(key):
         raise NotFound("run.no_code", f"The run '{run.name}' has no script of its own.", {"run": run.hex})
-    with get_store().open(key) as file:
+    return get_store().open(key)
+
+
+def code_of(run: Run) -> bytes:
+    """All of it as bytes. Raises NotFound "run.no_code"."""
+    with open_code(run) as file:
         return file.read()
 
 
@@ -37,7 +41,7 @@ def root_of(run: Run) -> str:
 @contextmanager
 def files_of(run: Run) -> Iterator[zipfile.ZipFile]:
     """The files of a run whose code is an archive or a repository. Raises NotFound "run.no_code"."""
-    with zipfile.ZipFile(io.BytesIO(code_of(run))) as archive:
+    with open_code(run) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 
