@@ -80,9 +80,9 @@ class Locks:
                 self._session = self._connect()
             try:
                 return self._session.execute(question, (LOCK_SPACE, key)).fetchone()[0]
-            except Exception:
+            except Exception as error:  # the question is always right: the session was lost
                 self._session.close()
-                raise
+                raise ConnectionError(str(error).strip()) from None
 
     def close(self) -> None:
         """Give all back."""

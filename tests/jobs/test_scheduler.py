@@ -174,6 +174,27 @@ def test_two_nodes_never_do_a_chore_at_once(
     assert most[0] == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_session_of_locks_is_an_outage_and_the_next_question_opens_another() -> None:
+    opened: list[Any] = []
+
+    def connect() -> Any:
+        opened.append(open_session())
+        return opened[-1]
+
+    locks = Locks(connect)
+    try:
+        assert locks.take("test.lost")
+        with open_session() as other:
+            other.execute("select pg_terminate_backend(%s)", [opened[0].info.backend_pid])
+        with pytest.raises(ConnectionError):
+            locks.take("test.lost")
+        assert locks.take("test.lost")
+        assert len(opened) == 2
+    finally:
+        locks.close()
+
+
 def test_two_chores_cannot_have_one_name(no_chores: dict[str, Chore]) -> None:
     chore("test.one", every=1)(nudge)
     with pytest.raises(ValueError, match="two chores"):
