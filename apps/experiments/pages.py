@@ -14,6 +14,7 @@ from apps.accounts.models import Project
 from apps.accounts.trash import name_trashers
 from apps.experiments import artifacts, charts
 from apps.experiments.compare import Comparison, compare, comparison_charts
+from apps.experiments.loading import load_code
 from apps.experiments.metric_catalogue import METRICS, TELLING, direction, title
 from apps.experiments.models import Experiment, Run, RunInput
 from apps.experiments.queries import (
@@ -426,20 +427,6 @@ def _model(request: HttpRequest, row: RunRow) -> dict[str, Any]:
     tracking = request.build_absolute_uri(f"/p/{row.run.project.slug}/mlflow")
     sklearn = "sklearn" in model.get("flavors", ()) or bool(row.run.algorithm)
     return {"load_code": load_code(model, tracking, own=sklearn)}
-
-
-def load_code(model: dict[str, Any], tracking: str, *, own: bool) -> str:
-    """Python that loads the model from anywhere with the stock client."""
-    lines = [
-        "import mlflow, pandas  # MLFLOW_TRACKING_TOKEN=atl_… in the environment",
-        f'mlflow.set_tracking_uri("{tracking}")',
-        f'model = mlflow.{"sklearn" if own else "pyfunc"}.load_model("{model["uri"]}")',
-    ]
-    if example := model.get("example"):
-        order = [c["name"] for c in model["signature"]["inputs"]]  # jsonb forgets the order of keys
-        record = {name: example[0].get(name) for name in order}
-        lines.append(f"model.predict(pandas.DataFrame([{record!r}]))")
-    return "\n".join(lines)
 
 
 def _lineage(request: HttpRequest, row: RunRow) -> dict[str, Any]:
