@@ -336,7 +336,17 @@ PAGES: dict[str, dict[str, str]] = {
     },
     **{
         f"p/{{project}}/experiments/runs/{{run}}/{tab}": {"GET": _V}
-        for tab in ("code", "curves", "figures", "artifacts", "logs", "model", "environment", "lineage")
+        for tab in (
+            "code",
+            "curves",
+            "figures",
+            "artifacts",
+            "logs",
+            "resources",
+            "model",
+            "environment",
+            "lineage",
+        )
     },
     "p/{project}/experiments/{experiment}/": {"GET": _V},
     "p/{project}/experiments/{experiment}/edit": {"GET": _V, "POST": _C},
