@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,16 @@ def total_of(resources: Mapping[str, Any]) -> Needs:
         float(resources.get("cpus") or NO_BOUND.cpus),
         int(resources.get("memory_bytes") or NO_BOUND.memory_bytes),
         int(resources.get("gpus") or 0),
+    )
+
+
+def room_of(resources: Mapping[str, Any], held: Iterable[Needs]) -> Needs:
+    """What a worker with these resources has left besides what is held."""
+    total, taken = total_of(resources), list(held)
+    return Needs(
+        total.cpus - sum(one.cpus for one in taken),
+        total.memory_bytes - sum(one.memory_bytes for one in taken),
+        total.gpus - sum(one.gpus for one in taken),
     )
 
 

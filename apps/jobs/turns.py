@@ -22,7 +22,7 @@ from django.db import connection
 from apps.jobs import nodes
 from apps.jobs.capacity import Capacity
 from apps.jobs.models import Job, ProjectUse, TeamLimits
-from apps.jobs.placement import NO_BOUND, Needs, fits, total_of
+from apps.jobs.placement import NO_BOUND, Needs, fits, room_of, total_of
 from apps.jobs.quotas.use import DECAYED, HALF_LIFE, STUDIO, TODAY
 from apps.jobs.states import ACTIVE
 
@@ -189,14 +189,10 @@ def overlooked(overdue: float) -> list[tuple[UUID, str]]:
         held[name].append(Needs.of(resources or {}))
     found: dict[UUID, None] = {}
     for worker in nodes.living():
-        mine, total = held[worker.name], total_of(worker.resources)
+        mine = held[worker.name]
         free = worker.slots - len(mine)
         if free > 0:
-            room = Needs(
-                total.cpus - sum(one.cpus for one in mine),
-                total.memory_bytes - sum(one.memory_bytes for one in mine),
-                total.gpus - sum(one.gpus for one in mine),
-            )
+            room = room_of(worker.resources, mine)
             ready = next_jobs(queues=worker.queues, tier=worker.tier, room=room, overdue=overdue, limit=free)
             found |= dict.fromkeys(one.job_id for one in ready)
     return list(Job.objects.filter(pk__in=found).values_list("pk", "queue"))

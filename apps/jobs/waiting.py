@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from django.db.models import Q
@@ -10,9 +11,9 @@ from django.db.models.functions import Now
 from apps.jobs import nodes
 from apps.jobs.holding import is_held
 from apps.jobs.models import Job, TeamLimits, Worker
-from apps.jobs.placement import Placement, fits, total_of
+from apps.jobs.placement import Needs, Placement, fits, room_of, total_of
 from apps.jobs.quotas.use import team_use
-from apps.jobs.states import JobState, Where
+from apps.jobs.states import ACTIVE, JobState, Where
 from foundation.clock import now
 from foundation.ui.values import duration
 
@@ -25,10 +26,11 @@ def why_it_waits(job: Job) -> str:
         return str(job.progress.get("message") or "Waits for something that is being prepared.")
     if job.not_before is not None and job.not_before > now():
         return "Waits for its next try." if job.fence else "Waits for its time."
-    problem = no_worker_for(job, list(nodes.living().filter(queues__contains=[job.queue])))
+    workers = list(nodes.living().filter(queues__contains=[job.queue]))
+    problem = no_worker_for(job, workers)
     if problem:
         return f"Waits, because {problem}. It begins by itself when there is one."
-    return _held_up_by_team(job) or f"Waits for a free slot{_ahead(job)}."
+    return _held_up_by_team(job) or f"Waits for {_room(job, workers)}{_ahead(job)}."
 
 
 def no_worker_for(job: Job, workers: Sequence[Worker]) -> str:
@@ -73,6 +75,20 @@ def _held_up_by_team(job: Job) -> str:
             f"{duration(limits.cpu_seconds_per_day)} of processor time that it has a day."
         )
     return ""
+
+
+def _room(job: Job, workers: Sequence[Worker]) -> str:
+    """What the workers lack: a slot, or in spite of a free slot what the job asked for."""
+    needs = Placement.of(job).needs
+    if not needs:
+        return "a free slot"
+    held: dict[str, list[Needs]] = defaultdict(list)
+    found = Job.objects.filter(state__in=ACTIVE, worker__in=[worker.name for worker in workers])
+    for name, resources in found.values_list("worker", "resources"):
+        held[name].append(Needs.of(resources or {}))
+    free = [worker for worker in workers if len(held[worker.name]) < worker.slots]
+    short = all(not fits(needs, room_of(worker.resources, held[worker.name])) for worker in free)
+    return f"{needs} to become free" if free and short else "a free slot"
 
 
 def _ahead(job: Job) -> str:

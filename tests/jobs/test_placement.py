@@ -213,6 +213,15 @@ class TestWhatItWaitsFor:
         assert why_it_waits(first) == "Waits for a free slot; 2 jobs of this project go first."
         assert why_it_waits(last) == "Waits for a free slot; 3 jobs of this project go first."
 
+    def test_what_others_hold_although_a_slot_is_free(
+        self, submit: Callable[..., Job], worker: Callable[..., Worker]
+    ) -> None:
+        name = worker(resources={"cpus": 2}).name
+        first, second = (submit(placement=Placement(needs=Needs(cpus=1.5))) for _ in range(2))
+        assert attempts.claim(job_id=first.pk, worker=name, tier=0, lease_seconds=60) is not None
+        assert why_it_waits(second) == "Waits for 1.5 processors to become free."
+        assert why_it_waits(submit()) == "Waits for a free slot; 1 job of this project goes first."
+
     def test_its_time(self, submit: Callable[..., Job], worker: Callable[..., Worker]) -> None:
         worker()
         job = submit(not_before=now() + datetime.timedelta(minutes=1))
