@@ -37,7 +37,7 @@ def _etag(environment: Environment) -> str:
 class EnvironmentsView(ProjectAPIView):
     """The environments of a project."""
 
-    order_fields = ("created_at", "name", "used_at", "size")
+    order_fields = ("created_at", "name", "updated_at")
 
     @extend_schema(
         operation_id="environments_list",

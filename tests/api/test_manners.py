@@ -62,6 +62,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
     from apps.accounts.states import Scope
     from apps.datasets.models import Dataset, DatasetVersion
     from apps.deployments.models import Deployment, EventImport, Revision
+    from apps.environments.models import Environment
     from apps.experiments.actions import create_experiment
     from apps.experiments.models import Run
     from apps.inbox.models import Notification
@@ -140,6 +141,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
             threshold=0.1,
             noise=0.0,
         )
+        make(Environment, **shared, name=name, requirements="six\n", request=str(step) * 64, python="3.12")
         study = make(
             Study,
             **shared,
