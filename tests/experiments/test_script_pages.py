@@ -87,7 +87,7 @@ def test_a_chosen_file_wins_over_the_pasted_code(
         ({"param_name": ["", "x", "", "y"]}, "This parameter needs a name."),
         ({"param_name": ["rate", "rate", "", "y"]}, "There are two parameters &#x27;rate&#x27;."),
         ({"channel_name": ["../x", ""]}, "The name of a channel has"),
-        ({"channel_dataset": ["", ""]}, "must be a dataset version"),
+        ({"channel_dataset": ["", ""]}, "Choose a dataset version, or leave"),
         ({"channel_dataset": ["gone@1", ""]}, "There is no dataset &#x27;gone&#x27;"),
         ({"experiment": "a\x00b"}, "NUL"),
     ],
@@ -112,6 +112,7 @@ def test_run_again_fills_everything_in(
         "inputs": {"data": {"dataset": "churn@1", "format": "csv"}},
         "parameters": {"on": True, "n": 3},
         "timeout": 90,
+        "retries": 4,
     }
     run = send(SOURCE, spec, name="fit.py").json()
     shown = people.client("contributor").get(f"/p/shop/experiments/runs/{run['id']}/").content.decode()
@@ -122,6 +123,7 @@ def test_run_again_fills_everything_in(
     for value in (
         'value="fit.py"',
         'value="1.5"',
+        'value="4"',
         'value="data"',
         'value="true"',
         '<option value="csv" selected>',

@@ -42,12 +42,14 @@ ROWS = 2
 
 @dataclass
 class Row:
-    """A line of the parameters (name, value) or of the channels (name, dataset version, format)."""
+    """A line of the parameters (name, value) or of the channels (name, dataset version, format). example: it belongs
+    to the example script and goes where other code is chosen."""
 
     name: str = ""
     value: str = ""
     format: str = InputFormat.PARQUET
     error: str = ""
+    example: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -153,6 +155,9 @@ class NewScript:
             if row.is_empty:
                 continue
             _check_row(row, inputs, "channel", "input.bad_name")
+            if not row.value:
+                row.error = "Choose a dataset version, or leave the name of the channel empty too."
+                raise Invalid("input.invalid", row.error, {"field": f"inputs.{row.name}"})
             inputs[row.name] = {
                 "dataset": row.value,
                 "format": InputFormat.CSV if row.format == BARE else row.format,
@@ -183,6 +188,7 @@ class NewScript:
             **packages.body(entered),
             **self._origin(origin, entered),
             "timeout": _seconds(entered.get("minutes", "")),
+            "retries": entered.get("retries", "").strip(),
             **{name: entered.get(name, "") for name in ("experiment", "name", "description")},
             **placement_body(entered),
         }
@@ -290,6 +296,7 @@ def _of_run(run: Run) -> tuple[dict[str, Any], list[Row], list[Row], list[Row]]:
         "source": source_text(run),
         "entry_point": run.code_name,
         "minutes": f"{seconds / 60:g}",
+        "retries": str((run.job.spec.get("retries") if run.job else None) or ""),
         "experiment": run.experiment.name,
         "description": run.description,
         **({} if run.job is None else initial_placement(Placement.of(run.job))),
@@ -325,8 +332,9 @@ def _example(
     )
     version = _version(project, label)
     target = likely_target(version) if version else ""
-    parameters = [Row("target", target), Row("learning-rate", "0.1"), Row("rounds", "100")]
-    return initial, parameters, [Row("train", label)]
+    given = {"target": target, "learning-rate": "0.1", "rounds": "100"}
+    parameters = [Row(name, value, example=True) for name, value in given.items()]
+    return initial, parameters, [Row("train", label, example=True)]
 
 
 def _version(project: Project, label: str) -> DatasetVersion | None:
