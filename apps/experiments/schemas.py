@@ -99,7 +99,7 @@ class ScriptCreate(serializers.Serializer[Any]):
     spec = serializers.CharField(
         help_text='JSON: {"experiment"?, "entry_point"?, "inputs": {channel: "name@2" or {"dataset", "format"}}, '
         '"parameters"?, "variables"?, "git"? {"url", "commit"?, "folder"?, "token"?}, "code_of"? (a run), '
-        '"environment"? (a name, or {"requirements"}), "timeout"? (seconds), "name"?, "description"?, "tags"?}'
+        '"environment"? (a name, or {"requirements"}), "timeout"? (seconds), "retries"?, "name"?, "description"?, "tags"?}'
     )
     code = serializers.FileField(
         required=False, help_text="One Python file of 1 MB, or a .zip or .tar.gz of 50 MB at most"

@@ -127,6 +127,7 @@ def test_a_run_of_a_script_remembers_its_code_and_every_input(
             "inputs": {"regions": {"dataset": "regions", "format": "csv"}, "train": "churn@1"},
             "parameters": {"epochs": 10, "rate": 0.5, "name": "x", "fast": True},
             "timeout": 90,
+            "retries": 2,
             "tags": {"team": "risk"},
         },
     )
@@ -141,6 +142,7 @@ def test_a_run_of_a_script_remembers_its_code_and_every_input(
     kept = Run.objects.get(pk=run["id"])
     assert kept.job is not None
     assert (kept.job.timeout_seconds, kept.job.title) == (90, "Run train.py on churn@1")
+    assert kept.job.user_retries_left == 2
     edges = Edge.objects.filter(target__key=run["id"]).values_list("source__key", flat=True)
     assert set(edges) == {str(first.pk), str(second.pk)}
     code = people.api("viewer").get(f"{RUNS}/{run['id']}/code")
@@ -237,6 +239,8 @@ def test_a_file_that_is_too_large_is_refused(allowed: None, send: Send) -> None:
         ({"parameters": {"x": "y" * 3000}}, 422, "parameter.invalid", "parameters.x"),
         ({"parameters": {f"p{n}": n for n in range(101)}}, 422, "parameter.too_many", "parameters"),
         ({"timeout": 0}, 422, "run.out_of_range", "timeout"),
+        ({"retries": 6}, 422, "run.out_of_range", "retries"),
+        ({"retries": -1}, 422, "run.out_of_range", "retries"),
         ({"timeout": "soon"}, 422, "run.out_of_range", "timeout"),
         ({"tags": {"mlflow.x": "1"}}, 422, "run.reserved_tag", "tags"),
         ({"name": "a\x00b"}, 422, None, None),

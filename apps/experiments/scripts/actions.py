@@ -78,10 +78,12 @@ def start_script(*, actor: Actor, project: Project, spec: ScriptSpec) -> Run:
             "run": run_id.hex,
             **({"variables": spec.variables} if spec.variables else {}),
             **({"resume": spec.resume} if spec.resume else {}),
+            **({"retries": spec.retries} if spec.retries else {}),
         },
         title=f"Run {spec.code.name}" + (f" on {main.version.label}" if main else ""),
         subject=("run", run_id.hex),
         timeout=spec.timeout,
+        user_retries=spec.retries,
         placement=spec.placement,
         not_before=uses.not_before(environment),
     )

@@ -102,6 +102,15 @@ class ScriptForm(PlacementFields):
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
         help_text="The script is stopped after it. At most 10,080 (a week).",
     )
+    retries = forms.CharField(
+        label="Tries again",
+        required=False,
+        widget=forms.TextInput(attrs={"inputmode": "numeric"}),
+        help_text=(
+            "How often the script is run again when it fails, 0 to 5, after 5, 30 and 120 seconds. What is lost with a "
+            "worker is repeated anyway."
+        ),
+    )
     experiment = forms.CharField(
         label="Experiment",
         max_length=256,

@@ -36,10 +36,11 @@ from foundation.names import check_text
 
 FIELDS = (
     "experiment", "entry_point", "git", "code_of", "resume", "inputs", "parameters", "variables", "environment",
-    "timeout", "name", "description", "tags", "rules",
+    "timeout", "retries", "name", "description", "tags", "rules",
     *PLACEMENT_FIELDS,
 )  # fmt: skip
 DEFAULT_TIMEOUT = 3600
+RETRIES_AT_MOST = 5
 #: What a script may write, beside its inputs.
 DISK_BYTES = 2 * 1000**3
 CHANNELS_AT_MOST = 20
@@ -65,7 +66,7 @@ class Input:
 
 @dataclass(frozen=True)
 class ScriptSpec:
-    """A script's run that may be started. timeout: seconds."""
+    """A script's run that may be started. timeout: seconds; retries: how often it is tried again when it failed."""
 
     experiment: str
     code: Code
@@ -75,6 +76,7 @@ class ScriptSpec:
     environment: Environment | Requirements | None = None
     resume: str = ""
     timeout: int = DEFAULT_TIMEOUT
+    retries: int = 0
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -129,6 +131,7 @@ def parse_script(data: object, *, upload: Received | None, actor: Actor, project
         "resume": _resume(data.get("resume"), actor, project),
         "environment": None if of_code else read_request(actor=actor, project=project, given=packages),
         "timeout": read_whole(data, "timeout", DEFAULT_TIMEOUT, 1, TIMEOUT_AT_MOST) or DEFAULT_TIMEOUT,
+        "retries": read_whole(data, "retries", 0, 0, RETRIES_AT_MOST) or 0,
         "name": check_title(data["name"]) if data.get("name") not in (None, "") else "",
         "description": check_text(data.get("description"), field="description"),
         "tags": read_tags(data.get("tags")),
