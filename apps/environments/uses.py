@@ -14,13 +14,14 @@ from apps.environments.building import build_plan, read_build
 from apps.environments.models import Environment, EnvironmentUse
 from apps.environments.requirements import python_version
 from apps.environments.states import EnvironmentState
+from apps.jobs import rules
 from apps.jobs.holding import HELD, hold
 from apps.jobs.lending import borrowed
 from apps.jobs.models import Job
 from foundation.errors import Conflict, Unavailable
 
-#: An installation from a lock on a host that does not have it yet.
-INSTALL_SECONDS = 900.0
+#: An installation from a lock on a host that does not have it yet: shorter than the reaper waits for a preparation.
+INSTALL_SECONDS = rules.START * 0.9
 
 
 def lock(environment: Environment) -> Environment:
