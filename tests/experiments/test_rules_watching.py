@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from apps.experiments.models import Run
 from apps.experiments.rules.watching import watch_rules
@@ -115,6 +116,12 @@ def test_one_run_that_cannot_be_judged_does_not_keep_the_others(
     attempts.mark_running(job_id=broken.job_id, fence=1)
     fake_tracking.log(run.hex, "loss", {0: math.nan})
     assert watch_rules() == 1
+
+
+def test_the_runs_to_watch_are_found_by_an_index() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    assert "runs_with_rules" in Run.objects.filter(rules__open=True).explain()
 
 
 def test_the_api_takes_rules_and_refuses_what_is_none(people: People, make_version: MakeVersion) -> None:
