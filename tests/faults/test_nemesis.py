@@ -114,10 +114,13 @@ def test_a_nemesis_breaks_no_promise(
         "select v.state, count(*) from datasets_datasetversion v join datasets_dataset d on d.id = v.dataset_id "
         "where d.name like 'storm-%%' group by 1"
     )
+    codes = arena.sql("select error_code, count(*) from jobs_job where state = 'errored' group by 1")
     with capfd.disabled():
         print(f"\nnemesis, seed {seed}, {minutes:g} minutes: {sum(nemesis.done.values())} faults")
         print("  " + ", ".join(f"{name} {count}" for name, count in nemesis.done.most_common()))
-        print(f"  jobs {dict(states)}; uploads {len(clients.uploads)}, versions {dict(versions)}")
+        print(
+            f"  jobs {dict(states)}, errored for {dict(codes)}; uploads {len(clients.uploads)}, versions {dict(versions)}"
+        )
     assert not clients.troubles, "\n".join(clients.troubles)
     assert set(states) <= {"succeeded", "cancelled", "errored"}, states
     assert states["succeeded"] > 0
