@@ -77,6 +77,7 @@ function follow(pane) {
           if (after) {
             if (at.offset) add(document.createTextNode(`\n──── attempt ${after} ────\n`));
             attempt = after;
+            for (const old of pane.querySelectorAll(".log-piece")) old.dataset.start = 0; // another log's
             at = { offset: 0, line: 1, style: "" };
             hurry = true;
           }
@@ -107,7 +108,7 @@ function follow(pane) {
     away = response.headers.get("X-Whole") !== "1";
   }
   async function go(line) {
-    const find = () => pane.querySelector(`.log-line[data-n="${line}"]`);
+    const find = () => [...pane.querySelectorAll(`.log-line[data-n="${line}"]`)].pop();
     if (!find()) await replace({ around: line });
     const target = find();
     if (!target) return;

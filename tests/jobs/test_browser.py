@@ -63,6 +63,39 @@ def test_the_page_follows_a_job_to_its_end(signed_in: Page, job: Job) -> None:  
     expect(page.locator("#job-detail[data-poll]")).to_have_count(0)
 
 
+def test_a_long_log_is_searched_and_walked_through(signed_in: Page, job: Job) -> None:  # noqa: F811
+    from playwright.sync_api import expect
+
+    attempts.claim(job_id=job.pk, worker="w1", tier=0, lease_seconds=60)
+    path = Path(settings.CONFIG.attempts_dir) / str(job.pk) / "1" / "log.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "".join(
+            f"\x1b[32mline\x1b[0m {n} {'needle' if n % 4000 == 7 else 'hay' * 20}\n" for n in range(1, 9001)
+        )
+    )
+    page = signed_in
+    page.goto(f"/p/shop/jobs/{job.pk}/")
+    lines = page.locator("#job-log .log-line")
+    expect(lines.last).to_have_attribute("data-n", "9000")
+    expect(lines.last.locator(".t-f2")).to_have_text("line")
+    shown = lines.count()
+    assert shown < 2000
+    page.get_by_role("button", name="Show earlier lines").click()
+    expect(lines.first).not_to_have_attribute("data-n", str(9001 - shown))
+    page.get_by_role("searchbox", name="Find in the log").fill("NEEDLE")
+    expect(page.locator("[data-log-hits]")).to_have_text("3 lines")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-log-hits]")).to_have_text("1 of 3")
+    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "7")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "8007")
+    page.get_by_role("button", name="Jump to latest").click()
+    expect(lines.last).to_have_attribute("data-n", "9000")
+    page.goto(f"/p/shop/jobs/{job.pk}/?fresh=1#log-4007")
+    expect(page.locator("#job-log [data-at]")).to_contain_text("needle")
+
+
 def test_a_job_is_cancelled_from_its_page(signed_in: Page, job: Job) -> None:  # noqa: F811
     from playwright.sync_api import expect
 
