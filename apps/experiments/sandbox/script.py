@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.tracking import saved_file
 from adapters.tracking.client import OutputLog, run_log
-from apps.experiments.sandbox import environment, model_wrapper
+from apps.experiments.sandbox import environment
 from apps.experiments.sandbox.script_channels import lay_out, restore
 from apps.experiments.sandbox.script_child import run_forked
 from apps.experiments.sandbox.script_contract import (
@@ -113,7 +114,7 @@ def _wrap(
     place = folders.root / "wrapping"
     place.mkdir()
     program, made = place / "wrapper.py", place / "model"
-    shutil.copyfile(Path(model_wrapper.__file__), program)
+    shutil.copyfile(Path(saved_file.__file__), program)
     places = [str(folders.channel(name)) for name in channels]
     end = _watch(ctx, folders, program, place, [str(file), str(made), str(base), *places], given)
     if end.stopped:
