@@ -103,8 +103,9 @@ class Arena:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-        _, errors = self._migration.communicate()
-        assert self._migration.returncode == 0, errors
+        if self._migration.returncode is None:
+            _, errors = self._migration.communicate()
+            assert self._migration.returncode == 0, errors
 
     def environment(self, **more: str) -> dict[str, str]:
         """Of the studio's processes: a short lease, short graces, and the way to the ledger."""
