@@ -301,6 +301,61 @@ def test_a_host_that_gives_no_repository_is_told_apart(
     assert "geheim" not in str(caught.value.as_dict())
 
 
+class Backend(BaseHTTPRequestHandler):
+    """Git's own server of repositories over http; `token` is what it wants to hear."""
+
+    folder: Path
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        variables = {
+            "GIT_PROJECT_ROOT": str(self.folder), "GIT_HTTP_EXPORT_ALL": "1", "REQUEST_METHOD": self.command,
+            "PATH_INFO": path, "QUERY_STRING": query, "CONTENT_TYPE": self.headers.get("Content-Type") or "",
+            "CONTENT_LENGTH": str(len(body)), "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "", "PATH": os.environ["PATH"],
+            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+        }  # fmt: skip
+        done = subprocess.run(
+            ["git", "http-backend"], env=variables, input=body, capture_output=True, check=False
+        )
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+        self.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *arguments: Any) -> None:
+        """Nothing is printed."""
+
+
+@needs_git
+def test_a_commit_comes_over_http_from_the_address_that_was_checked(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is one that nobody else can resolve: git was told where it lies."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Served", (Backend,), {"folder": repository.parent}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+    address = f"git.studio.test:{server.server_port}"
+    monkeypatch.setenv(SETTING, address)
+    try:
+        code = read_git({"url": f"http://{address}/churn/.git", "commit": "v1"}, None)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (code.name, code.source["files"], code.source["commit"]) == (
+        "train.py",
+        4,
+        git(repository, "rev-parse", "v1"),
+    )
+
+
 @needs_git
 def test_a_host_where_nobody_listens_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
