@@ -1,19 +1,18 @@
 // Log panes: fetch what is new, follow, pause when scrolled up, show earlier lines, find, go to a line.
-// A job's log comes as lines of HTML in pieces that know where they begin; other logs come as plain text.
+// A job's log comes as lines of HTML in pieces, other logs as plain text.
 const open = new Set();
-const MOST = 8000; // lines kept in the page; what is above comes back when it is asked for
+const MOST = 8000; // lines kept in the page
+const fresh = { cache: "no-store", redirect: "manual" };
 const number = (response, name) => Number(response.headers.get(name)) || 0;
 
 function follow(pane) {
   const box = pane.closest(".log");
   const part = (name) => box.querySelector(`[data-log-${name}]`);
-  const jump = part("jump"), note = part("note"), form = part("form"), search = part("search"), hits = part("hits");
-  const earlier = Object.assign(document.createElement("button"), { type: "button", className: "button small ghost log-earlier", textContent: "Show earlier lines", hidden: true });
-  pane.before(earlier);
+  const [jump, note, form, search, hits, earlier] = ["jump", "note", "form", "search", "hits", "earlier"].map(part);
   let following = true, away = false; // away: the lines shown are not those at the end
   let at = { offset: pane.dataset.logOffset, line: pane.dataset.logLine, style: pane.dataset.logStyle || "" };
   let live = pane.hasAttribute("data-log-live"), timer = 0;
-  let attempt = ""; // a job may be tried again: its next log is then read from the beginning
+  let attempt = ""; // of a job that is tried again, the next log follows
   const atEnd = () => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
   const first = () => pane.querySelector(".log-piece");
   const show = () => {
@@ -23,12 +22,13 @@ function follow(pane) {
   };
   const end = () => { pane.scrollTop = pane.scrollHeight; following = true; show(); };
 
-  async function ask(values) {
-    const url = new URL(pane.dataset.log, location.href);
+  function address(base, values) {
+    const url = new URL(base, location.href);
     if (attempt) url.searchParams.set("attempt", attempt);
     for (const [name, value] of Object.entries(values)) if (value !== undefined) url.searchParams.set(name, value);
-    return fetch(url, { cache: "no-store", redirect: "manual" });
+    return url;
   }
+  const ask = (values) => fetch(address(pane.dataset.log, values), fresh);
   function piece(response, html) {
     const span = document.createElement("span");
     span.className = "log-piece";
@@ -107,6 +107,7 @@ function follow(pane) {
     clearTimeout(timer);
     away = response.headers.get("X-Whole") !== "1";
   }
+  const centre = (what) => { pane.scrollTop += what.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2; };
   async function go(line) {
     const find = () => [...pane.querySelectorAll(`.log-line[data-n="${line}"]`)].pop();
     if (!find()) await replace({ around: line });
@@ -115,7 +116,7 @@ function follow(pane) {
     pane.querySelector("[data-at]")?.removeAttribute("data-at");
     target.setAttribute("data-at", "");
     following = false;
-    pane.scrollTop += target.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    centre(target);
     show();
   }
   pane.addEventListener("scroll", () => {
@@ -136,7 +137,7 @@ function follow(pane) {
     go(line.dataset.n);
   });
 
-  // Finding: the server looks through the whole log of a job; other logs are looked through here.
+  // The server looks through the whole log of a job; other logs are looked through here.
   let chosen = -1, wait = 0;
   const list = () => [...part("found").querySelectorAll("[data-line]")];
   function mark(words) {
@@ -146,7 +147,9 @@ function follow(pane) {
     const walker = document.createTreeWalker(pane, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node && ranges.length < 5000; node = walker.nextNode()) {
       const text = node.data.toLowerCase();
-      for (let i = text.indexOf(words); i >= 0; i = text.indexOf(words, i + words.length)) ranges.push(new StaticRange({ startContainer: node, startOffset: i, endContainer: node, endOffset: i + words.length }));
+      for (let i = text.indexOf(words); i >= 0; i = text.indexOf(words, i + words.length)) {
+        ranges.push(new StaticRange({ startContainer: node, startOffset: i, endContainer: node, endOffset: i + words.length }));
+      }
     }
     CSS.highlights.set("found", new Highlight(...ranges));
     return ranges;
@@ -160,14 +163,11 @@ function follow(pane) {
       hits.textContent = words ? `${ranges.length} found` : "";
       return;
     }
-    const url = new URL(pane.dataset.logFind, location.href);
-    url.searchParams.set("q", search.value);
-    if (attempt) url.searchParams.set("attempt", attempt);
-    const response = await fetch(url, { headers: { "HX-Request": "true" }, cache: "no-store", redirect: "manual" }).catch(() => null);
+    const response = await fetch(address(pane.dataset.logFind, { q: search.value }), { ...fresh, headers: { "HX-Request": "true" } }).catch(() => null);
     if (!response || response.status >= 500 || search.value.toLowerCase() !== words) return;
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-log-found]");
-    if (!fresh) return;
-    part("found").replaceWith(document.adoptNode(fresh));
+    const found = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-log-found]");
+    if (!found) return;
+    part("found").replaceWith(document.adoptNode(found));
     count();
   }
   const count = () => {
@@ -177,8 +177,13 @@ function follow(pane) {
   async function step(by) {
     const found = list();
     if (!found.length) {
-      const range = mark(search.value.toLowerCase())[0];
-      if (range) pane.scrollTop += range.startContainer.parentElement.getBoundingClientRect().top - pane.getBoundingClientRect().top;
+      const ranges = mark(search.value.toLowerCase());
+      if (!ranges.length) return;
+      chosen = (chosen + by + ranges.length) % ranges.length;
+      const { startContainer, startOffset } = ranges[chosen], range = new Range();
+      range.setStart(startContainer, startOffset);
+      centre(range);
+      hits.textContent = `${chosen + 1} of ${ranges.length}`;
       return;
     }
     chosen = (chosen + by + found.length) % found.length;
