@@ -18,7 +18,7 @@ from runtime import bootstrap, services_check
 from runtime.config import Config, load
 from runtime.errors import RuntimeFault
 from runtime.home import SOCKET_PATH_LIMIT, Home
-from runtime.machine_check import chromium, isolation, landlock, libgomp
+from runtime.machine_check import chromium, git, isolation, landlock, libgomp
 from runtime.settings_table import SETTINGS
 
 GIGABYTE = 1024**3
@@ -150,7 +150,7 @@ def _mail(config: Config) -> Iterator[Finding]:
 
 
 def _machine(config: Config) -> Iterator[Finding]:
-    for level, what, mend in (libgomp(), landlock(), isolation(), chromium()):
+    for level, what, mend in (libgomp(), git(), landlock(), isolation(), chromium()):
         yield Finding(level, what, mend)
 
 

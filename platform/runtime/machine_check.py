@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,21 @@ def libgomp() -> Answer:
             "install it (Debian and Ubuntu: apt install libgomp1; macOS: brew install libomp)",
         )
     return "ok", f"{name}: LightGBM can be used", ""
+
+
+def git() -> Answer:
+    """Whether runs may take their code from git repositories."""
+    mend = "install git 2.37 or newer; scripts and archives need nothing of it"
+    try:
+        said = subprocess.run(
+            ["git", "--version"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return "note", "the program git is missing, so runs cannot take code from repositories", mend
+    numbers = re.search(r"(\d+)\.(\d+)", said)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < (2, 37):
+        return "note", f"{said.strip()} is too old, so runs cannot take code from repositories", mend
+    return "ok", f"{said.strip()}: runs can take code from repositories", ""
 
 
 def isolation() -> Answer:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from apps.experiments.models import Run
+from apps.experiments.sandbox.cloning import check_version
 from apps.experiments.scripts.addresses import SETTING, check_address, is_public
 from apps.experiments.scripts.intake import read_git
 from foundation.errors import AtelierError, Invalid
+from foundation.tasks import UserError
 from tests.experiments.test_archives import FILES
 from tests.experiments.test_scripts import RUNS, allowed, error_of
 from tests.support.people import People
@@ -161,6 +163,19 @@ def test_a_bad_repository_names_its_field(
     with pytest.raises(AtelierError) as caught:
         read_git(given, None)
     assert (caught.value.code, caught.value.detail["field"]) == (code, field)
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [("git version 2.39.5", True), ("git version 3.0", True), ("git version 2.34.1", False), ("?", False)],
+)
+def test_a_git_that_would_resolve_names_itself_is_not_used(said: str, fits: bool) -> None:
+    if fits:
+        check_version(said)
+        return
+    with pytest.raises(UserError) as caught:
+        check_version(said)
+    assert caught.value.code == "git.not_installed"
 
 
 # --- fetching

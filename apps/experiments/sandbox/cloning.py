@@ -47,6 +47,7 @@ def fetch(request: Mapping[str, Any], folder: Path, target: Path) -> tuple[str, 
     Raises UserError "git.…" or "archive.…".
     """
     git = Git(request, folder)
+    check_version(git.run("--version"))
     git.run("init", "--quiet", "--bare", str(folder / "repository"))
     (folder / "repository" / "info").mkdir(exist_ok=True)
     (folder / "repository" / "info" / "attributes").write_text(_ATTRIBUTES)
@@ -84,6 +85,17 @@ def _configuration(request: Mapping[str, Any]) -> str:
         lines += [f"[{section}]", *(f'\t{name} = "{value}"' for name, value in values.items())]
     lines += [f'[http]\n\tcurloptResolve = "{pin}"' for pin in request.get("pins", ())]
     return "\n".join(lines) + "\n"
+
+
+def check_version(said: str) -> None:
+    """An older git would ignore which addresses it was given. Raises UserError "git.not_installed"."""
+    numbers = re.search(r"(\d+)\.(\d+)", said)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < VERSION:
+        raise refuse(
+            "not_installed",
+            f"Repositories need git {VERSION[0]}.{VERSION[1]} or newer on the studio's machine; it has {said.strip()[:60]}. "
+            "Upload an archive.",
+        )
 
 
 class Git:
