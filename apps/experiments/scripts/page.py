@@ -24,7 +24,7 @@ from apps.experiments.scripts.checking import DEFAULT_NAME
 from apps.experiments.scripts.form import GIT, HERE, ORIGINS, SAME, ScriptForm
 from apps.experiments.scripts.received import pasted, received_code
 from apps.experiments.scripts.resuming import checkpoint_of
-from apps.experiments.scripts.shutting import words
+from apps.experiments.scripts.shutting import Isolation, isolation
 from apps.experiments.scripts.spec import DEFAULT_TIMEOUT, parse_script
 from apps.experiments.states import InputFormat
 from apps.jobs.models import JobEvent
@@ -78,9 +78,9 @@ class NewScript:
     )
 
     @property
-    def isolation(self) -> str:
+    def isolation(self) -> Isolation:
         """What keeps a script in, and what does not, in words."""
-        return words()
+        return isolation()
 
     @property
     def errors_of_rows(self) -> bool:

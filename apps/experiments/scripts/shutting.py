@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from apps.experiments.scripts.spec import DISK_BYTES
 from apps.jobs.nodes import living
 
@@ -31,13 +33,21 @@ WITHOUT_LANDLOCK = (
 )
 
 
-def words() -> str:
-    """What keeps a script in, and what does not."""
+@dataclass(frozen=True)
+class Isolation:
+    """What keeps a script in, and what does not. tone: of the box, amber where somebody should think twice."""
+
+    words: str
+    tone: str
+
+
+def isolation() -> Isolation:
+    """Of the weakest worker that is there."""
     rows = list(living().values_list("tier", "about"))
     if not rows:
-        return ALWAYS + NOBODY
+        return Isolation(ALWAYS + NOBODY, "slate")
     tier, about = min(rows, key=lambda row: row[0])
     if tier:
-        return ALWAYS + TIERS[min(tier, 3)]
+        return Isolation(ALWAYS + TIERS[min(tier, 3)], "amber" if tier == 1 else "slate")
     landlock = (about.get("isolation") or {}).get("landlock")
-    return ALWAYS + (WITH_LANDLOCK if landlock else WITHOUT_LANDLOCK) + TIERS[0].strip()
+    return Isolation(ALWAYS + (WITH_LANDLOCK if landlock else WITHOUT_LANDLOCK) + TIERS[0].strip(), "amber")
