@@ -12,6 +12,7 @@ import pytest
 from apps.environments import actions, places, uses
 from apps.environments.models import Environment, EnvironmentFolder
 from apps.environments.tasks import purge
+from apps.environments.usage import package_bytes
 from apps.jobs.actions import request_cancel, submit
 from apps.jobs.models import Job, Outbox
 from apps.jobs.waiting import why_it_waits
@@ -241,3 +242,12 @@ def test_another_form_is_refused(people: People, allowed: None, given: object) -
         actions.ensure(actor=people.actor("contributor"), project=people.project, given=given)
     assert caught.value.code == "environment.invalid"
     assert caught.value.detail["field"] == "environment"
+
+
+def test_its_bytes_count_for_the_team(people: People, built: Built) -> None:
+    one, other = built("one", "tinymath==2.1"), built("other", "tinymath>2")
+    assert one.digest == other.digest
+    assert package_bytes([people.project.pk]) == {people.project.pk: {"environments": float(one.size or 0)}}
+    assert package_bytes([people.other_project.pk]) == {}
+    places.remove(one.digest)
+    assert package_bytes([people.project.pk]) == {}
