@@ -96,7 +96,10 @@ def environment_detail(request: HttpRequest, project: Project, name: str) -> Htt
         return _in_trash(request, project, get_environment(project, name, trashed=True))
     context = {"page": EnvironmentPage.build(found), "environment": found}
     if "fragment" in request.GET:
-        return render_live(request, "environments/_live.html", context)
+        answer = render_live(request, "environments/_live.html", context)
+        if not found.is_building:  # what can be done with it stands above the part that is live
+            answer.headers["HX-Refresh"] = "true"
+        return answer
     return render(request, "environments/detail.html", context)
 
 

@@ -101,8 +101,11 @@ def test_the_form_builds_from_lines_or_from_a_file(people: People, built: Built)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{PAGES}boost")
     page = client.get(f"{PAGES}boost").text
     assert "Building" in page
+    assert "HX-Refresh" not in client.get(f"{PAGES}boost?fragment=1").headers
     run_inline(Environment.objects.get().job)
+    assert client.get(f"{PAGES}boost?fragment=1").headers["HX-Refresh"] == "true"
     page = client.get(f"{PAGES}boost").text
+    assert "Run a script in it" in page
     assert "tinymath" in page
     assert "1.5" in page
     assert "hx-get" not in page.split('id="environment"')[1][:300]  # nothing moves any more
