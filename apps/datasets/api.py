@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -26,7 +27,7 @@ from apps.datasets.sandbox.options import OFFERED
 from apps.datasets.uploads import staged_file
 from foundation.api import api_path, etag_of, read_fields, unchanged
 from foundation.clock import iso
-from foundation.errors import Conflict
+from foundation.errors import Conflict, Invalid
 from foundation.pagination import KeysetPagination
 
 NAME = r"datasets/(?P<name>[^/]+)"
@@ -34,8 +35,16 @@ VERSION = rf"{NAME}/versions/(?P<number>[^/]+)"
 TRASHED = OpenApiParameter("trashed", bool, description="true: those in the trash")
 
 
+def _fields(request: Any) -> Mapping[str, Any]:
+    """The form beside the file. Raises Invalid "request.invalid" for JSON that is no object."""
+    if not isinstance(request.data, Mapping):
+        raise Invalid("request.invalid", "Send a multipart form with the file in it.", {"field": "body"})
+    return request.data
+
+
 def _options(request: Any) -> dict[str, Any]:
-    return {name: request.data[name] for name in (*OFFERED, "sheet") if request.data.get(name)}
+    fields = _fields(request)
+    return {name: fields[name] for name in (*OFFERED, "sheet") if fields.get(name)}
 
 
 def _etag(row: Dataset | DatasetVersion) -> str:
@@ -86,8 +95,8 @@ class DatasetsView(ProjectAPIView):
         dataset = actions.create_dataset(
             actor=self.actor,
             project=self.project,
-            name=request.data.get("name", ""),
-            description=request.data.get("description", ""),
+            name=_fields(request).get("name", ""),
+            description=_fields(request).get("description", ""),
             staged=staged_file(request),
             options=_options(request),
         )

@@ -107,6 +107,15 @@ def test_a_request_without_a_file_is_told_how(people: Any) -> None:
     assert broken.status_code == 400
 
 
+@pytest.mark.parametrize("body", ["0", "[]", '"text"', "null"])
+def test_a_body_that_is_no_object_is_refused_in_words(people: Any, body: str) -> None:
+    api = people.api("contributor")
+    for path in ("datasets", "datasets/none/versions"):
+        answer = api.post(f"/api/v1/projects/shop/{path}", body, content_type="application/json")
+        assert answer.status_code in (404, 422), answer.content
+        assert answer.json()["error"]["code"] in ("request.invalid", "upload.no_file", "dataset.not_found")
+
+
 def test_profile_and_preview_are_served_of_ready_versions_only(people: Any) -> None:
     version = ready_version(people)
     client = people.api("viewer")
