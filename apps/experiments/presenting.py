@@ -66,6 +66,7 @@ def run_json(row: RunRow, *, full: bool = False) -> dict[str, Any]:
             "variables": dict(job.spec.get("variables") or {}) if job else {},
             "environment": _environment_json(run),
             "checkpoint": _checkpoint_json(run),
+            "resume": (job.spec.get("resume") if job else None),
         }
     return found
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -305,6 +306,44 @@ def test_bad_code_leaves_nothing(
     assert error_of(answer)["detail"]["field"] == field
     assert not Run.objects.exists()
     assert list(store.list("")) == []
+
+
+@pytest.mark.django_db
+def test_a_run_goes_on_from_the_checkpoint_of_another(
+    people: People, allowed: None, send: Send, store: Any, fake_tracking: Any
+) -> None:
+    from apps.jobs import attempts
+    from apps.jobs.checkpoints.keeping import prefix_of
+    from apps.jobs.checkpoints.models import JobCheckpoint
+    from apps.jobs.handlers import handler_for
+
+    first = send().json()
+    refused = send(SOURCE, {"resume": first["id"]})
+    assert (refused.status_code, error_of(refused)["code"]) == (422, "run.no_checkpoint")
+    digest = "a" * 64
+    files = [{"path": "weights/a.bin", "size": 3, "sha256": digest}]
+    found = JobCheckpoint.objects.create(job_id=UUID(first["job"]), fence=1, files=files, bytes=3)
+    store.put_bytes(b"abc", f"{prefix_of(found.job_id)}/{digest}")
+    second = send(SOURCE, {"resume": first["id"], "variables": {"GREETING": "good day"}}).json()
+    assert second["resume"] == first["id"]
+    job = attempts.claim(job_id=second["job"], worker="w", tier=0, lease_seconds=60)
+    assert job is not None
+    plan = handler_for(job.kind).prepare(job)
+    assert plan.checkpoint == "checkpoints"
+    (place,) = plan.payload["checkpoint"]
+    assert place["path"] == "weights/a.bin"
+    assert Path(plan.inputs[place["input"]]).read_bytes() == b"abc"
+    assert plan.payload["variables"] == {"GREETING": "good day"}
+    page = people.client("viewer").get(f"/p/shop/experiments/runs/{second['id']}/").content.decode()
+    assert "good day" in page
+    assert f"/runs/{first['id']}/" in page
+    again = (
+        people.client("contributor")
+        .get(f"/p/shop/experiments/new/script?from={first['id']}")
+        .content.decode()
+    )
+    assert "Go on from its checkpoint" in again
+    assert send(SOURCE, {"resume": "f" * 32}).status_code == 404
 
 
 @pytest.mark.django_db
