@@ -132,7 +132,7 @@ def test_the_command_says_where_the_files_are_and_stops_when_asked(place: Path) 
     assert process.stdout is not None
     assert "begun" in process.stdout.readline()
     began = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     said = process.stdout.read()
     assert process.wait(30) == local.INTERRUPTED
     assert time.monotonic() - began < 30

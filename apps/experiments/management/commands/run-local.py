@@ -3,6 +3,7 @@ the terminal, without the queue and without a running studio."""
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it, say how it ended and where its files are."""
         began = time.monotonic()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
         try:
             inputs = local.pairs(options["input"], "input")
             ended = local.run_local(
