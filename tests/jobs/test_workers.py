@@ -22,7 +22,13 @@ pytestmark = pytest.mark.django_db
 
 def make_worker(**options: Any) -> Worker:
     resources = {"cpus": 8.0, "memory_bytes": 32 * 10**9, "gpus": 1}
-    known: dict[str, Any] = {"kind": "worker", "queues": ["cpu"], "slots": 2, "tier": 1, "resources": resources}
+    known: dict[str, Any] = {
+        "kind": "worker",
+        "queues": ["cpu"],
+        "slots": 2,
+        "tier": 1,
+        "resources": resources,
+    }
     return nodes.register(**{**known, **options})
 
 
@@ -47,9 +53,19 @@ def test_members_see_their_own_titles_and_only_count_those_of_others(people: Peo
     run_on(worker, people, "Our churn model")
     run_on(worker, people, "Secret merger plan", other=True)
     found = listed(people, "viewer")[0]
-    assert (found["name"], found["state"], found["running"], found["other_jobs"]) == (worker.name, "ready", 2, 1)
+    assert (found["name"], found["state"], found["running"], found["other_jobs"]) == (
+        worker.name,
+        "ready",
+        2,
+        1,
+    )
     assert [job["title"] for job in found["jobs"]] == ["Our churn model"]
-    for address in ("/workers/", f"/workers/{worker.pk}/"):
+    ours = Job.objects.get(title="Our churn model")
+    assert (
+        f'href="/workers/{worker.name}/"'
+        in people.client("viewer").get(f"/p/shop/jobs/{ours.pk}/").content.decode()
+    )
+    for address in ("/workers/", f"/workers/{worker.pk}/", f"/workers/{worker.name}/"):
         page = people.client("viewer").get(address).content.decode()
         assert "Our churn model" in page
         assert "Secret merger plan" not in page

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,10 +14,13 @@ from pathlib import Path
 from django.db import connection
 
 from adapters.executors.protocol import LOG_NAME
+from apps.jobs.tasks import clear_attempts
 from apps.jobs.workers import pieces
 
 logger = logging.getLogger(__name__)
 EVERY = 1.0
+# How often folders are looked for that attempts left here which nobody waits for any more.
+CLEAR_EVERY = 600.0
 # The most that is sent of one log in a round: a program that floods its log is shown with delay.
 MOST = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -30,6 +34,7 @@ class Courier:
         self.watched = watched
         self.attempts_dir = attempts_dir
         self._sent: dict[Attempt, int] = {}
+        self._cleared_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
@@ -47,6 +52,7 @@ class Courier:
         while not self._stop.wait(EVERY):
             try:
                 self.round()
+                self._clear()
             except Exception as error:
                 logger.warning(
                     "logs cannot be sent right now: %s: %s", type(error).__name__, str(error)[:300]
@@ -64,6 +70,12 @@ class Courier:
         for attempt in [one for one in self._sent if one not in watched]:
             pieces.drop(*attempt)
             del self._sent[attempt]
+
+    def _clear(self) -> None:
+        """The scheduler clears up where it runs; here nobody else does."""
+        if time.monotonic() - self._cleared_at >= CLEAR_EVERY or not self._cleared_at:
+            self._cleared_at = time.monotonic()
+            clear_attempts()
 
     def _send(self, attempt: Attempt) -> None:
         job_id, fence = attempt

@@ -10,7 +10,7 @@ app_name = "workers"
 urlpatterns = [
     path("workers/", views.worker_list, name="list"),
     path("workers/gone", views.worker_gone, name="gone"),
-    path("workers/<uuid:worker>/", views.worker_detail, name="detail"),
-    path("workers/<uuid:worker>/drain", views.worker_drain, name="drain"),
-    path("workers/<uuid:worker>/resume", views.worker_resume, name="resume"),
+    path("workers/<str:worker>/", views.worker_detail, name="detail"),
+    path("workers/<str:worker>/drain", views.worker_drain, name="drain"),
+    path("workers/<str:worker>/resume", views.worker_resume, name="resume"),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -48,7 +47,7 @@ def _list(request: Any, *, past: bool) -> HttpResponse:
 
 @signed_in
 @require_GET
-def worker_detail(request: Any, worker: UUID) -> HttpResponse:
+def worker_detail(request: Any, worker: str) -> HttpResponse:
     """One worker."""
     found = get_visible_worker(request.actor, worker)
     page = WorkerPage.build(request.actor, with_state(Worker.objects.filter(pk=found.pk)).get())
@@ -60,19 +59,19 @@ def worker_detail(request: Any, worker: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
-def worker_drain(request: Any, worker: UUID) -> HttpResponse:
+def worker_drain(request: Any, worker: str) -> HttpResponse:
     """Staff: it takes nothing new."""
     return _change(request, worker, actions.drain, "takes no new jobs from now on.")
 
 
 @signed_in
 @require_POST
-def worker_resume(request: Any, worker: UUID) -> HttpResponse:
+def worker_resume(request: Any, worker: str) -> HttpResponse:
     """Staff: it works again."""
     return _change(request, worker, actions.resume, "takes jobs again.")
 
 
-def _change(request: Any, key: UUID, action: Callable[..., Worker], words: str) -> HttpResponse:
+def _change(request: Any, key: str, action: Callable[..., Worker], words: str) -> HttpResponse:
     found = get_managed_worker(request.actor, key)
     try:
         action(actor=request.actor, worker=found)
