@@ -60,7 +60,7 @@ def make_celery(broker_url: str, answer: Callable[[str], object] | None = None) 
         timezone="UTC",
     )
     if answer is not None:
-        app.task(name=TASK)(answer)
+        app.task(name=TASK, shared=False)(answer)  # of this app alone, where a process has several
     return app
 
 
