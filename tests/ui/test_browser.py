@@ -172,7 +172,9 @@ def test_a_log_axis_and_smoothing_redraw(look: Page) -> None:
 def test_finding_in_a_log_counts_the_hits(look: Page) -> None:
     look.goto("/patterns/feedback")
     look.fill("[data-log-search]", "info")
-    until(look, "document.querySelector('[data-log-hits]').textContent.includes('of 5')")
+    until(look, "document.querySelector('[data-log-hits]').textContent === '5 found'")
+    look.keyboard.press("Enter")
+    until(look, "document.querySelector('[data-log-hits]').textContent === '1 of 5'")
 
 
 def test_a_live_part_refreshes_without_losing_what_one_does(look: Page) -> None:

@@ -16,6 +16,8 @@ from foundation.ui.icons import ICONS
 from foundation.ui.listing import Listing
 from foundation.ui.series import series_colour
 from foundation.ui.statuses import LOOKS
+from foundation.ui.terminal import render_line
+from foundation.ui.timechart import time_chart
 
 PARTS = (
     ("foundations", "Foundations"),
@@ -167,9 +169,26 @@ def patterns_context(request: HttpRequest, part: str) -> dict[str, Any]:
             {"kind": "monitor", "title": "churn-watch", "url": "#", "state": "drifting"},
         ],
         "log": LOG,
+        "terminal": [render_line(line)[0] for line in TERMINAL],
+        "use": time_chart(
+            [float(n) for n in range(1, 61)],
+            [300e6 + 9e6 * n + 80e6 * (n % 7 == 0) for n in range(60)],
+            write=lambda value: f"{value / 1e6:.0f} MB",
+            clock=lambda seconds: f"{seconds:.0f} s",
+            label="Memory over 60 s: at most 831 MB of 1.0 GB",
+            limit=1e9,
+        ),
     }
 
 
+TERMINAL = [
+    "\x1b[1mbold\x1b[0m \x1b[2mdim\x1b[0m \x1b[3mitalic\x1b[0m \x1b[4munderlined\x1b[0m \x1b[9mstruck\x1b[0m \x1b[7minverse\x1b[0m",
+    "".join(f"\x1b[{30 + n}mink {n}\x1b[0m " for n in range(8)),
+    "".join(f"\x1b[{90 + n}mink {n + 8}\x1b[0m " for n in range(8)),
+    "".join(f"\x1b[{40 + n}mground {n}\x1b[0m " for n in range(8)),
+    "".join(f"\x1b[{31 + n};{41 + (n + 2) % 6}mboth {n}\x1b[0m " for n in range(6)),
+    " 50%|#####     | 5/10\r100%|##########| 10/10",
+]
 LOG = """2026-11-23 08:20:01 INFO    Reading churn@2: 10,000 rows, 11 columns
 2026-11-23 08:20:02 INFO    Hold-out: 8,000 rows to train, 2,000 to test, seed 7
 2026-11-23 08:20:02 INFO    Random forest with 200 trees
