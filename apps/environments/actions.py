@@ -106,7 +106,10 @@ def provide(*, actor: Actor, project: Project, request: Environment | Requiremen
     alike = (
         Environment.objects.alive().filter(project=project, request=digest).select_related("project", "job")
     )
-    known: Environment | None = alike.order_by("created_at").first()
+    usable = alike.exclude(state=EnvironmentState.FAILED).order_by(
+        "-state", "created_at"
+    )  # ready before building
+    known: Environment | None = usable.first() or alike.order_by("created_at").first()
     if known is None:
         try:
             return _create(actor, project, f"env-{digest[:8]}", request, "")

@@ -150,6 +150,10 @@ def test_a_failed_one_is_built_again_on_request(people: People, built: Built, in
     run_inline(again.job)
     again.refresh_from_db()
     assert again.state == "ready"
+    twin = built("same", "tinylate")
+    Environment.objects.filter(pk=bad.pk).update(state="failed")
+    assert actions.ensure(actor=actor, project=people.project, given={"requirements": "tinylate"}) == twin
+    Environment.objects.filter(pk=bad.pk).update(state="ready")
     with pytest.raises(AtelierError) as caught:
         actions.build_again(actor=actor, environment=again)
     assert caught.value.code == "environment.not_failed"
