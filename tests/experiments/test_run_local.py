@@ -15,6 +15,7 @@ import pytest
 from apps.experiments.scripts import local
 from apps.experiments.scripts.local import Ended, LocalRun, run_local
 from foundation.errors import AtelierError
+from tests.environments.conftest import wheel
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the Linux kernel")
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +124,30 @@ def test_a_folder_runs_with_all_its_modules(place: Path) -> None:
     (code / "main.py").write_text("from tools.fail import go\ngo()\n")
     ended, _ = run(place, code=code, inputs={}, output=place / "next")
     assert (ended.code, ended.sentence) == (1, "KeyError: 'x' (tools/fail.py, line 2, in go).")
+
+
+def test_an_environment_is_built_once_and_a_wrong_one_says_why(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "ATELIER_HOME": str(place / "home"), "UV_FIND_LINKS": str(place / "wheels"), "UV_NO_INDEX": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    (place / "wheels").mkdir()
+    wheel(place / "wheels", "tinything", "1.0", code="VALUE = 42\n")
+    (place / "wanted.txt").write_text("tinything>=1\n")
+    (place / "train.py").write_text("import tinything\nprint('value', tinything.VALUE)\n")
+    for output in ("first", "second"):
+        ended, said = run(place, inputs={}, environment=place / "wanted.txt", output=place / output)
+        assert ended.code == 0, said
+        assert "value 42" in said
+        assert ("Building" in said) is (output == "first")
+    (place / "wanted.txt").write_text("nonexistent-thing>=9\n")
+    with pytest.raises(AtelierError) as caught:
+        run(place, inputs={}, environment=place / "wanted.txt")
+    assert "nonexistent-thing was not found" in caught.value.message
+    assert not (place / "out").exists()
 
 
 def test_the_command_says_where_the_files_are_and_stops_when_asked(place: Path) -> None:

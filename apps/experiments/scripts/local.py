@@ -231,6 +231,7 @@ def in_environment(
     interpreter = place / "bin" / "python"
     if not interpreter.exists():
         out.write(f"Building the environment of {requirements} …\n")
+        place.parent.mkdir(parents=True, exist_ok=True)  # the home may not exist: there need be no studio
         build = build_plan(
             requirements=checked.text, hashes={name: list(found) for name, found in checked.hashes.items()}
         )
@@ -240,7 +241,6 @@ def in_environment(
             made, why = read_build(report, attempt)
         if made is None:
             raise Invalid("environment.failed", f"The environment cannot be built: {why}")
-        place.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         shutil.move(made, place)
     payload = {**plan.payload, "interpreter": str(interpreter), "packages": f"in {requirements.name}"}
