@@ -60,7 +60,8 @@ def make_celery(broker_url: str, answer: Callable[[str], object] | None = None) 
         timezone="UTC",
     )
     if answer is not None:
-        app.task(name=TASK, shared=False)(answer)  # of this app alone, where a process has several
+        # Shared, since the threads of a consumer look it up in the current app, which is not this one.
+        app.task(name=TASK)(answer)
     return app
 
 
