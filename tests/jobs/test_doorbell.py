@@ -7,10 +7,9 @@ import time
 import uuid
 from typing import Any
 
-from django.conf import settings
-
 from apps.jobs.consumer import Consumer
 from apps.jobs.doorbell import make_celery, queue_name, ring
+from tests.jobs.bells import HEARD, bell
 
 
 def test_it_is_set_as_a_doorbell_has_to_be() -> None:
@@ -33,18 +32,20 @@ def test_it_is_set_as_a_doorbell_has_to_be() -> None:
 
 def test_rings_wait_in_the_broker_for_a_free_thread(studio_cluster: Any) -> None:
     """None is fetched ahead: another worker could answer it."""
-    go_on, answered = threading.Event(), []
+    go_on = threading.Event()
+    answered: list[str] = []
 
     def answer(job_id: str) -> None:
         answered.append(job_id)
         go_on.wait(20)
 
-    queue = f"test-{uuid.uuid4().hex[:8]}"
-    app = make_celery(settings.CONFIG.broker_url, answer)
+    queue, app = f"test-{uuid.uuid4().hex[:8]}", bell()
+    HEARD[queue] = answer
+    rings = [f"{queue} {number}" for number in range(4)]
     consumer = Consumer(app, [queue], 1)
     consumer.start()
     try:
-        ring(app, [(str(number), queue) for number in range(4)])
+        ring(app, [(text, queue) for text in rings])
         until = time.monotonic() + 15
         while not answered and time.monotonic() < until:
             time.sleep(0.02)
@@ -55,7 +56,7 @@ def test_rings_wait_in_the_broker_for_a_free_thread(studio_cluster: Any) -> None
         go_on.set()
         while len(answered) < 4 and time.monotonic() < until:
             time.sleep(0.02)
-        assert answered == ["0", "1", "2", "3"]
+        assert answered == rings
     finally:
         go_on.set()
         consumer.stop()

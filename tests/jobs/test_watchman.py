@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from apps.jobs import watchman
 from apps.jobs.consumer import Consumer
-from apps.jobs.doorbell import make_celery, ring
+from apps.jobs.doorbell import ring
 from apps.jobs.heart import Heart
 from apps.jobs.models import Job
 from apps.jobs.watchman import Watchman
+from tests.jobs.bells import HEARD, bell
 
 
 @dataclass
@@ -89,20 +89,17 @@ def _thread(consumer: Consumer) -> threading.Thread:
 
 
 @pytest.fixture
-def bell(studio_cluster: Any) -> Iterator[tuple[Consumer, Callable[..., bool]]]:
+def bells(studio_cluster: Any) -> Iterator[tuple[Consumer, Callable[..., bool]]]:
     """A real consumer on a queue of its own, and a try to reach it."""
     queue, heard = f"test-{uuid.uuid4().hex[:8]}", threading.Event()
-
-    def answer(job_id: str) -> None:
-        heard.set()
-
-    app = make_celery(settings.CONFIG.broker_url, answer)
+    app = bell()
+    HEARD[queue] = lambda ring: heard.set()
     consumer = Consumer(app, [queue], 1)
     consumer.start()
 
     def reaches(seconds: float = 15.0) -> bool:
         heard.clear()
-        ring(app, [("a job", queue)])
+        ring(app, [(f"{queue} job", queue)])
         return heard.wait(seconds)
 
     yield consumer, reaches
@@ -111,8 +108,8 @@ def bell(studio_cluster: Any) -> Iterator[tuple[Consumer, Callable[..., bool]]]:
     assert not _thread(consumer).is_alive(), "nobody listens any more"
 
 
-def test_a_consumer_that_has_gone_silent_listens_anew(bell: tuple[Consumer, Callable[..., bool]]) -> None:
-    consumer, reaches = bell
+def test_a_consumer_that_has_gone_silent_listens_anew(bells: tuple[Consumer, Callable[..., bool]]) -> None:
+    consumer, reaches = bells
     assert reaches()
     controller = consumer._controller
     for queue in consumer.queues:  # it lives, holds its connection, and waits for nothing
