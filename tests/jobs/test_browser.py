@@ -13,6 +13,7 @@ from django.conf import settings
 from apps.jobs import attempts, logs
 from apps.jobs.attempts import Ending
 from apps.jobs.models import Job
+from tests.support.axe import violations
 from tests.ui.conftest import look, signed_in  # noqa: F401  (fixtures)
 
 if TYPE_CHECKING:
@@ -77,23 +78,24 @@ def test_a_long_log_is_searched_and_walked_through(signed_in: Page, job: Job) ->
     page = signed_in
     page.goto(f"/p/shop/jobs/{job.pk}/")
     lines = page.locator("#job-log .log-line")
-    expect(lines.last).to_have_attribute("data-n", "9000")
-    expect(lines.last.locator(".t-f2")).to_have_text("line")
+    expect(lines.last).to_have_attribute("data-n", "9000", timeout=15_000)
+    expect(lines.last.locator(".t-f2")).to_have_text("line", timeout=15_000)
     shown = lines.count()
     assert shown < 2000
     page.get_by_role("button", name="Show earlier lines").click()
-    expect(lines.first).not_to_have_attribute("data-n", str(9001 - shown))
+    expect(lines.first).not_to_have_attribute("data-n", str(9001 - shown), timeout=15_000)
     page.get_by_role("searchbox", name="Find in the log").fill("NEEDLE")
-    expect(page.locator("[data-log-hits]")).to_have_text("3 lines")
+    expect(page.locator("[data-log-hits]")).to_have_text("3 lines", timeout=15_000)
     page.keyboard.press("Enter")
-    expect(page.locator("[data-log-hits]")).to_have_text("1 of 3")
-    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "7")
+    expect(page.locator("[data-log-hits]")).to_have_text("1 of 3", timeout=15_000)
+    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "7", timeout=15_000)
+    assert violations(page) == []
     page.keyboard.press("Shift+Enter")
-    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "8007")
+    expect(page.locator("#job-log [data-at]")).to_have_attribute("data-n", "8007", timeout=15_000)
     page.get_by_role("button", name="Jump to latest").click()
-    expect(lines.last).to_have_attribute("data-n", "9000")
+    expect(lines.last).to_have_attribute("data-n", "9000", timeout=15_000)
     page.goto(f"/p/shop/jobs/{job.pk}/?fresh=1#log-4007")
-    expect(page.locator("#job-log [data-at]")).to_contain_text("needle")
+    expect(page.locator("#job-log [data-at]")).to_contain_text("needle", timeout=15_000)
 
 
 def test_a_job_is_cancelled_from_its_page(signed_in: Page, job: Job) -> None:  # noqa: F811
