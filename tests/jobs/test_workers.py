@@ -175,7 +175,9 @@ def test_staff_see_what_is_wrong_with_a_machine(people: People) -> None:
     assert trouble in page
     assert "no user namespaces" in page
     assert trouble not in people.client("viewer").get(f"/workers/{worker.pk}/").content.decode()
-    assert listed(people, "admin")[0]["trouble"] == trouble
+    assert listed(people, "admin")[0]["trouble"].endswith(trouble)
+    Worker.objects.update(version="0ld0ld00", about={})
+    assert "other code than web (0ld0ld00" in listed(people, "admin")[0]["trouble"]
     assert listed(people, "viewer")[0]["trouble"] == ""
 
 

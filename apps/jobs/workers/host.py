@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import platform
 import re
@@ -64,6 +66,16 @@ def _first_line(name: str) -> str:
         return (CGROUP / name).read_text(encoding="ascii").split("\n", 1)[0].strip()
     except (OSError, ValueError):
         return ""
+
+
+@functools.cache
+def release(root: Path) -> str:
+    """A short name of the code below `root`, the same on all machines that run the same: of its lock and migrations."""
+    total = hashlib.sha256()
+    for path in [root / "requirements.txt", *sorted(root.glob("apps/*/migrations/*.py"))]:
+        total.update(path.relative_to(root).as_posix().encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()[:8]
 
 
 def describe(config: Config) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def facts_of(config: Config, *, tier: int, **about: Any) -> dict[str, Any]:
         "queues": list(config.queues),
         "slots": config.slots,
         "tier": tier,
+        "version": host.release(config.root),
         "resources": host.offered(config),
         "about": {**host.describe(config), **about},
     }

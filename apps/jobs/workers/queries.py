@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
@@ -16,6 +17,7 @@ from apps.jobs import nodes, rules
 from apps.jobs.models import Job, Worker
 from apps.jobs.placement import Needs, Placement
 from apps.jobs.states import ACTIVE, JobState
+from apps.jobs.workers import host
 from apps.jobs.workers.access import sees_all, visible_attempts
 from apps.jobs.workers.states import GONE_AFTER, WorkerState
 
@@ -64,9 +66,15 @@ class WorkerView:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the way from there to web; "" when nothing is, or nothing is known."""
+        """What is wrong there, as far as is known: other code than here, or no way to web."""
         told = str(self.worker.about.get("web") or "")
-        return "" if told in ("", "ready") else told
+        found = [] if told in ("", "ready") else [f"Its jobs cannot log their runs: {told}"]
+        ours = host.release(settings.CONFIG.root)
+        if self.worker.version not in ("", ours):
+            found.append(
+                f"It runs other code than web ({self.worker.version}, not {ours}): bring both to the same release."
+            )
+        return " ".join(found)
 
     @property
     def load(self) -> dict[str, Any]:
