@@ -75,6 +75,13 @@ def test_three_hosts_share_a_load_though_one_dies_and_one_is_cut_off(arena: Aren
     where = arena.sql("select distinct worker from jobs_jobattempt where job_id = any(%s)", held)
     assert where == [(survivors[0],)]
 
+    arena.sql("update jobs_worker set draining = (name = %s) where name = any(%s)", survivors[0], survivors)
+    until(lambda: "takes work again" in three.log and "takes no new work" in one.log)
+    rung = [arena.insist(steps=1) for _ in range(3)]
+    until(lambda: all(arena.state(job) == "succeeded" for job in rung))
+    where = arena.sql("select distinct worker from jobs_jobattempt where job_id = any(%s)", rung)
+    assert where == [(drained,)]
+
 
 def test_a_machine_with_the_wrong_store_or_key_is_refused_with_a_sentence(arena: Arena, network: Lan) -> None:
     forgotten = network.add("east", ATELIER_STORAGE_URL=(arena.folder / "elsewhere").as_uri())

@@ -33,7 +33,8 @@ def test_a_worker_that_dies_at_any_point_of_an_attempt_loses_no_job_and_does_non
         if point == "finished":
             assert outcomes == ["succeeded"], "it was over before its worker died"
         else:
-            assert arena.attempts(job)[0][1:] == ("lost", "job.worker_lost"), point
+            assert set(outcomes[:-1]) == {"lost"}, point
+            assert "job.worker_lost" in [code for _, _, code in arena.attempts(job)], point
 
 
 @pytest.mark.parametrize("victim", ["child", "launcher"])
@@ -96,8 +97,8 @@ def test_everything_told_to_stop_under_load_goes_on_where_it_was(arena: Arena) -
     assert not arena.strays(), "nothing runs on"
     held = arena.sql("select count(*) from jobs_job where state in ('starting', 'running', 'stopping')")
     assert held == [(0,)], "what ran went back to the queue before its worker ended"
-    budget = arena.sql("select min(infra_retries_left) from jobs_job where id = any(%s)", [*jobs, slow])
-    assert budget == [(3,)], "nobody was charged for it"
+    charged = arena.sql("select charged from jobs_jobattempt where error_code = 'job.drained'")
+    assert set(charged) == {(False,)}, "nobody was charged for it"
     arena.start("web", "scheduler", "worker")
     until(lambda: all(arena.state(job) == "succeeded" for job in jobs), 90)
     assert arena.cancel(slow).status == 200
