@@ -43,7 +43,9 @@ def test_it_goes_back_saves_what_it_replaces_and_has_the_next_start_migrate(
     servers.make()
     home, address = servers.home, servers.superuser()
     monkeypatch.setenv("ATELIER_HOME", str(home.path))
-    monkeypatch.setattr(restore, "service_account", lambda _: servers.account)  # the suite's, in its own folder
+    monkeypatch.setattr(
+        restore, "service_account", lambda _: servers.account
+    )  # the suite's, in its own folder
     with psycopg.connect(address, autocommit=True) as connection:
         # By months, as the histories are: what pg_restore --clean cannot take apart.
         connection.execute(
