@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MISSES = 20
+# A stale ring looks for work all the same, but no more often than this.
+LOOK_SECONDS = 0.1
 # How long a ring waits for a slot that is just about to be free.
 HOLD_SECONDS = 0.5
 
@@ -66,6 +68,7 @@ class Slots:
         self.capacity = Capacity(resources)
         self.paused = threading.Event()
         self.heard = 0
+        self._looked_at = 0.0
 
     def answer(self, job_id: str | None) -> None:
         """A doorbell: run what waits, whose turn it is. Never raises: the row stays, somebody tries again."""
@@ -75,10 +78,12 @@ class Slots:
             return
         try:
             # Of a job that somebody has taken meanwhile the ring is stale, and there are thousands of these after
-            # a long queue has been worked off.
-            if job_id is None or Job.objects.filter(pk=job_id, state=JobState.QUEUED).exists():
+            # a long queue has been worked off. A fresh one may stand behind them all.
+            fresh = job_id is None or Job.objects.filter(pk=job_id, state=JobState.QUEUED).exists()
+            if fresh or time.monotonic() - self._looked_at > LOOK_SECONDS:
+                self._looked_at = time.monotonic()
                 self.work_off()
-                if job_id is not None:
+                if job_id is not None and fresh:
                     self._pass_on_too_large(job_id)
         except Exception:
             logger.exception("a slot failed at job %s", job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -248,3 +249,21 @@ def test_a_slot_keeps_to_what_the_worker_has_and_tells_the_program(
     states = dict(Job.objects.values_list("pk", "state"))
     assert states == {fits.pk: "succeeded", too_large.pk: "queued"}
     assert slots.capacity.room() == slots.capacity.total
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stale_ring_does_not_stand_in_the_way_of_a_fresh_one(
+    submit: Callable[..., Job], make_supervisor: Callable[..., Supervisor]
+) -> None:
+    """After a long queue has been worked off, its rings are still to be heard: one of them finds what is new."""
+    slots = Slots(make_supervisor(), ["cpu"], 1)
+    first = submit()
+    slots.answer(str(first.pk))
+    assert Job.objects.get(pk=first.pk).state == "succeeded"
+    second = submit()
+    slots._looked_at = time.monotonic() + 60
+    slots.answer(str(first.pk))
+    assert Job.objects.get(pk=second.pk).state == "queued", "stale rings do not look again and again"
+    slots._looked_at = 0.0
+    slots.answer(str(first.pk))
+    assert Job.objects.get(pk=second.pk).state == "succeeded"
