@@ -233,7 +233,7 @@ class JobLogs(ProjectAPIView):
         return Response(LogSerializer(chunk).data)
 
 
-class HitSerializer(serializers.Serializer[Any]):
+class LogHitSerializer(serializers.Serializer[Any]):
     """A line that matches. line: its number, from 1; offset: bytes before it; text: without terminal codes."""
 
     line = serializers.IntegerField()
@@ -244,7 +244,7 @@ class HitSerializer(serializers.Serializer[Any]):
 class FoundSerializer(serializers.Serializer[Any]):
     """Lines that match. total: in the whole log; next: the request for the lines behind the last one, or null."""
 
-    results = HitSerializer(many=True)
+    results = LogHitSerializer(many=True)
     total = serializers.IntegerField()
     attempt = serializers.IntegerField()
     next = serializers.CharField(allow_null=True)

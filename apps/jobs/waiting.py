@@ -67,7 +67,8 @@ def _held_up_by_team(job: Job) -> str:
         return ""
     used = team_use(limits.team_id)
     if limits.concurrent_jobs is not None and used.jobs >= limits.concurrent_jobs:
-        return f"Waits, because the team {limits.team.name} runs {used.jobs} of the {limits.concurrent_jobs} jobs it may."
+        running = f"{used.jobs} job{'' if used.jobs == 1 else 's'}"
+        return f"Waits, because the team {limits.team.name} runs {running}; its limit is {limits.concurrent_jobs} at once."
     spent = limits.cpu_seconds_per_day is not None and used.cpu_seconds >= limits.cpu_seconds_per_day
     if spent and job.where == Where.SANDBOX:
         return (

@@ -96,9 +96,16 @@ def back_up(home: Home, config: Config) -> Path | None:
 
 
 def save(
-    home: Home, address: str, *, embedded: bool, name: str = "before-migrating", doing: str = "migrating"
+    home: Home,
+    address: str,
+    *,
+    embedded: bool,
+    name: str = "before-migrating",
+    doing: str = "migrating",
+    keep: Path | None = None,
 ) -> Path | None:
-    """Dump the database at `address` into HOME/backups/NAME-….dump, as back_up() does."""
+    """Dump the database at `address` into HOME/backups/NAME-….dump, as back_up() does. Nothing is overwritten;
+    of the older dumps of that name the last few stay, and `keep`, which somebody is about to read."""
     program = _pg_dump(embedded)
     if program is None:
         print(
@@ -106,7 +113,7 @@ def save(
             flush=True,
         )
         return None
-    target = home.backups / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump"
+    target = _new_file(home.backups / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.dump")
     login, bare = without_password(address)
     done = subprocess.run(
         [program, "--format=custom", f"--file={target}", f"--dbname={bare}"],
@@ -119,8 +126,19 @@ def save(
         target.unlink(missing_ok=True)
         raise RuntimeFault(f"The database cannot be saved before {doing}: {done.stderr.strip()[-400:]}")
     for old in sorted(home.backups.glob(f"{name}-*.dump"))[:-KEPT_BACKUPS]:
-        old.unlink()
+        if keep is None or not old.samefile(keep):
+            old.unlink()
     return target
+
+
+def _new_file(path: Path) -> Path:
+    """The path, or one beside it where two dumps are made in one second."""
+    number = 2
+    found = path
+    while found.exists():
+        found = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return found
 
 
 def _pg_dump(embedded: bool) -> str | None:

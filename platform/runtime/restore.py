@@ -93,7 +93,9 @@ def go_back(home: Home, file: Path, address: str) -> None:
     import psycopg
 
     embedded = not os.environ.get("ATELIER_DATABASE_URL")
-    kept = prepare.save(home, address, embedded=embedded, name="before-restoring", doing="restoring")
+    kept = prepare.save(
+        home, address, embedded=embedded, name="before-restoring", doing="restoring", keep=file
+    )
     (home.run / "prepared.json").unlink(missing_ok=True)  # the dump may be of an older release: `up` migrates
     login, bare = prepare.without_password(address)
     with psycopg.connect(address, autocommit=True) as connection:

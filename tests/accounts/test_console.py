@@ -206,7 +206,7 @@ def test_what_is_used_is_measured_and_kept_for_a_while(people: People) -> None:
     assert {gauge.key: value for gauge, value in again.totals}["cpu"] == 12.5
     answer = people.api("viewer").get("/api/v1/teams/red/usage").json()
     assert (answer["totals"]["cpu"], answer["running"]) == (12.5, 1)
-    assert set(answer["totals"]) == {"datasets", "models", "artifacts", "inferences", "cpu"}
+    assert set(answer["totals"]) == {"datasets", "environments", "models", "artifacts", "inferences", "cpu"}
 
 
 # ---- the audit trail ---------------------------------------------------------------------------------------

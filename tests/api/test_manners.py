@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import datetime
+import hashlib
+import io
 import json
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -55,6 +58,21 @@ def lists() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def keep_code(run: Any) -> None:
+    """Give a run the code of three files, by which it can be listed."""
+    from adapters.storage import get_store
+    from apps.experiments.scripts.kept import code_key
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("train.py", "data.py", "README.md"):
+            archive.writestr(name, "# same\n")
+    run.code_name, run.code_source = "train.py", {"kind": "archive"}
+    run.code_digest = hashlib.sha256(packed.getvalue()).hexdigest()
+    run.save(update_fields=["code_name", "code_source", "code_digest"])
+    get_store().put_bytes(packed.getvalue(), code_key(run.project, run.code_digest, run.code_source))
+
+
 @pytest.fixture
 def furnished(people: People, fake_tracking: Any) -> People:
     """`shop` with three of everything that can be listed, the first of them named `one`."""
@@ -66,6 +84,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
     from apps.experiments.actions import create_experiment
     from apps.experiments.models import Run
     from apps.inbox.models import Notification
+    from apps.jobs import nodes
     from apps.jobs.models import Job
     from apps.jobs.schedules.models import Schedule, ScheduleFiring
     from apps.monitoring.models import Alert, Monitor, Report
@@ -88,6 +107,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
         create_team(actor=owner, slug=f"team-{name}", name="Same name")
         create_project(actor=owner, slug=f"project-{name}", name="Same name", team=people.team)
         create_token(actor=owner, user=people.owner, name="same name", scope=Scope.READ)
+        nodes.register(kind="worker", queues=["cpu"], slots=1, tier=3)
         make(Job, project=project, kind="datasets.ingest", title="same", where="sandbox")
         dataset = make(Dataset, **shared, name=name)
         version = make(DatasetVersion, **shared, dataset=dataset, number=step, upload_bytes=1)
@@ -109,6 +129,7 @@ def furnished(people: People, fake_tracking: Any) -> People:
             source="client",
             client_state="succeeded",
         )
+        keep_code(Run.objects.get(pk=run_id))
         logged = fake_tracking.log_model(run_id.hex)
         Run.objects.filter(pk=run_id).update(model={"id": logged.id, "signature": {}, "example": []})
         create_model(actor=owner, project=project, name=name)

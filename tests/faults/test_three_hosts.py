@@ -54,7 +54,8 @@ def test_three_hosts_share_a_load_though_one_dies_and_one_is_cut_off(arena: Aren
     ran = Counter({(str(worker), str(outcome)): int(count) for worker, outcome, count in rows})
     print(f"{LOAD} jobs on three hosts in {took:.1f} s: {dict(ran)}")
     survivors = [network.worker_of(host) for host in (one, three)]
-    assert all(ran[name, "succeeded"] > 0 for name in (*survivors, dead))
+    assert all(ran[name, "succeeded"] > 0 for name in survivors)
+    assert any(name == dead for name, _ in ran), "the host that died had work"
     assert sum(count for (_, outcome), count in ran.items() if outcome == "succeeded") == LOAD
     assert 1 <= ran[dead, "lost"] <= 2
 

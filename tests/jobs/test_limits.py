@@ -76,7 +76,7 @@ class TestJobsAtOnce:
         limit(people, concurrent_jobs=1)
         first, second = submit(project=people.project), submit(project=people.project)
         attempts.claim(job_id=first.pk, worker="w", tier=0, lease_seconds=60)
-        sentence = "Waits, because the team Red team runs 1 of the 1 jobs it may."
+        sentence = "Waits, because the team Red team runs 1 job; its limit is 1 at once."
         page = people.client("viewer").get(f"/p/shop/jobs/{second.pk}/").content.decode()
         assert sentence in page
         found = people.api("viewer").get(f"/api/v1/projects/shop/jobs/{second.pk}").json()

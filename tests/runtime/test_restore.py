@@ -74,6 +74,8 @@ def test_it_goes_back_saves_what_it_replaces_and_has_the_next_start_migrate(
     assert names(servers) == ["then"]
     assert not prepared.exists()
     (saved,) = home.backups.glob("before-restoring-*.dump")
+    for year in range(2030, 2036):  # so many newer ones that it would be the next to go
+        (home.backups / f"before-restoring-{year}0101-000000.dump").write_text("newer")
     assert restore.main(["restore", str(saved), "--home", str(home.path)]) == 0
     assert names(servers) == ["later", "then"], "the way back is kept"
 

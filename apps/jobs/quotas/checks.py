@@ -44,6 +44,13 @@ def _check_cpu(limits: TeamLimits) -> None:
     used = team_use(limits.team_id).cpu_seconds
     if used < allowed:
         return
+    if not allowed:
+        raise TooMany(
+            "quota.cpu_seconds",
+            f"The team {limits.team.name} may use no processor time; an administrator of the studio can allow some.",
+            {"team": limits.team.slug, "limit": 0, "used": round(used, 1)},
+            retry_after=3600,
+        )
     moment = now()
     left = seconds_to_midnight(moment)
     raise TooMany(
