@@ -65,11 +65,21 @@ def make_celery(broker_url: str, answer: Callable[[str], object] | None = None) 
     return app
 
 
-def ring(app: Celery, doors: Iterable[tuple[str, str]]) -> None:
-    """Send a message for each (job id, queue). Raises whatever the broker raises when it is away."""
+def ring(app: Celery, doors: Iterable[tuple[str, str]], *, at_most: int | None = None) -> None:
+    """Send a message for each (job id, queue), until `at_most` wait on a queue: each of them makes a slot look for
+    whatever waits, so that more would only be stale when they are heard. Raises whatever the broker raises when it
+    is away."""
     with app.producer_pool.acquire(block=True, timeout=10) as producer:
+        room: dict[str, int] = {}
         for job_id, queue in doors:
-            app.send_task(TASK, args=[job_id], queue=queue_name(queue), producer=producer, retry=False)
+            name = queue_name(queue)
+            if at_most is not None:
+                if name not in room:
+                    room[name] = at_most - producer.connection.default_channel.client.llen(name)
+                if room[name] <= 0:
+                    continue
+                room[name] -= 1
+            app.send_task(TASK, args=[job_id], queue=name, producer=producer, retry=False)
 
 
 def open_doorbell(app: Celery) -> None:

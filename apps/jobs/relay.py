@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from apps.jobs import nodes
 from apps.jobs.actions import CHANNEL
 from apps.jobs.doorbell import open_doorbell, ring
 from apps.jobs.models import Outbox
@@ -22,6 +24,9 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
+SLOTS_SECONDS = 5.0
+SPARE_RINGS = 4
+_slots, _slots_at = 0, float("-inf")
 
 
 def relay_once(app: Celery) -> int:
@@ -35,9 +40,19 @@ def relay_once(app: Celery) -> int:
         rows = list(due.select_for_update(skip_locked=True)[:BATCH])
         if not rows:
             return 0
-        ring(app, [(str(row.job_id), row.queue) for row in rows])
+        ring(app, [(str(row.job_id), row.queue) for row in rows], at_most=_enough())
         Outbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+def _enough() -> int:
+    """As many rings as wake every slot there is, and some that are lost or stale. The number of slots is asked for
+    every few seconds."""
+    global _slots, _slots_at
+    if time.monotonic() - _slots_at > SLOTS_SECONDS:
+        _slots = sum(nodes.living().values_list("slots", flat=True))
+        _slots_at = time.monotonic()
+    return 2 * _slots + SPARE_RINGS
 
 
 class Relay:

@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 MISSES = 20
 # A stale ring looks for work all the same, but no more often than this.
 LOOK_SECONDS = 0.1
+SPARE_THREADS = 4
 # How long a ring waits for a slot that is just about to be free.
 HOLD_SECONDS = 0.5
 
@@ -214,9 +215,9 @@ def _serve(
     heart = Heart(name)
     supervisor = Supervisor(name, executor, heart, attempts_dir, facts["resources"]["memory_bytes"])
     slots = Slots(supervisor, queues, config.slots, facts["resources"])
-    # One thread more than slots: Celery looks at the broker only while a thread of its own is free, and would
-    # otherwise notice a ring up to a second late when the last slot is about to finish.
-    celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots + 1)
+    # More threads than slots: Celery looks at the broker only while a thread of its own is free, and would
+    # otherwise notice a ring up to a second late when the last slot is about to finish or stale rings come first.
+    celery = Consumer(make_celery(config.broker_url, slots.answer), queues, config.slots + SPARE_THREADS)
     watchman = Watchman(slots, heart, celery.renew)
 
     def pause(asked: bool) -> None:

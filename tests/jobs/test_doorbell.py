@@ -30,6 +30,22 @@ def test_it_is_set_as_a_doorbell_has_to_be() -> None:
     assert not conf.beat_schedule
 
 
+def test_no_more_rings_wait_than_wake_every_slot(studio_cluster: Any) -> None:
+    """A thousand submitted jobs leave no thousand stale rings behind which the next one would wait."""
+    queue, app = f"test-{uuid.uuid4().hex[:8]}", bell()
+
+    def waiting() -> int:
+        with app.connection_for_read() as connection:
+            return int(connection.default_channel.client.llen(queue_name(queue)))
+
+    ring(app, [(f"first {number}", queue) for number in range(3)], at_most=5)
+    assert waiting() == 3
+    ring(app, [(f"then {number}", queue) for number in range(100)], at_most=5)
+    assert waiting() == 5
+    ring(app, [("whatever", queue)])
+    assert waiting() == 6
+
+
 def test_rings_wait_in_the_broker_for_a_free_thread(studio_cluster: Any) -> None:
     """None is fetched ahead: another worker could answer it."""
     go_on = threading.Event()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What was rung for, instead of a broker."""
     heard: list[tuple[str, str]] = []
-    monkeypatch.setattr(relay, "ring", lambda app, doors: heard.extend(doors))
+    monkeypatch.setattr(relay, "ring", lambda app, doors, **_: heard.extend(doors))
     monkeypatch.setattr(relay, "open_doorbell", lambda app: None)
     return heard
 
@@ -81,7 +81,7 @@ def test_the_relay_waits_until_a_row_is_due(submit: Callable[..., Job], rung: li
 def test_the_relay_keeps_the_row_when_the_broker_is_away(
     submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(app: Any, doors: Any) -> None:
+    def refuse(app: Any, doors: Any, **_: Any) -> None:
         raise ConnectionError("no broker")
 
     submit()
