@@ -205,7 +205,7 @@ class Supervisor:
             sample, before = handle.stats(), sample
             news = dict(handle.progress)
             if sample.processes:
-                if sample is not before:
+                if sample is not before and sample.memory_bytes:  # what is just ending has none any more
                     pulse.samples.add(time.monotonic() - began, sample.cpu_seconds, sample.memory_bytes)
                 news |= {"memory_bytes": sample.memory_bytes, "cpu_seconds": sample.cpu_seconds}
             pulse.progress = news
