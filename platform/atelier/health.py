@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from foundation.api import json_error
 from foundation.errors import AtelierError, NotFound
 
 ANSWER_WITHIN = 2.0  # seconds
+UNKNOWN = "unknown while the database is away"
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -68,23 +71,23 @@ def _beating(kind: str) -> str:
 
 
 def component_states() -> dict[str, str]:
-    """Component → "ready", or a word that says what is missing. Never raises."""
-    probes: dict[str, Any] = {
-        "database": _database,
-        "broker": _broker,
-        "tracking": _tracking,
-    }
+    """Component → "ready", or a word that says what is missing. Never raises. What only the database knows is not
+    asked of one that is away: each question would wait for it anew."""
+    states = {"database": _asked(_database), "broker": _asked(_broker)}
+    known = states["database"] == "ready"
+    states["tracking"] = _asked(_tracking if known else partial(_socket, "tracking"))
     for kind in ("worker", "scheduler", "serving"):
-        probes[kind] = lambda kind=kind: _beating(kind)
-    states: dict[str, str] = {}
-    for name, probe in probes.items():
-        try:
-            states[name] = str(probe())
-        except AtelierError as error:
-            states[name] = error.message
-        except Exception as error:
-            states[name] = f"unreachable ({type(error).__name__})"
+        states[kind] = _asked(partial(_beating, kind)) if known else UNKNOWN
     return states
+
+
+def _asked(probe: Callable[[], str]) -> str:
+    try:
+        return probe()
+    except AtelierError as error:
+        return error.message
+    except Exception as error:
+        return f"unreachable ({type(error).__name__})"
 
 
 def readyz(request: HttpRequest) -> HttpResponse:

@@ -7,9 +7,9 @@ import sys
 
 from runtime.bootstrap import ROOT
 
-#: The whole suite uses the processors, and a process more: faults and browsers are mostly waited for. Named files
-#: run in one process, where a debugger and -s work.
-SPREAD = ["--numprocesses", str(max(1, min(4, (os.cpu_count() or 1) + 1)))]
+#: The whole suite uses the processors (a process more gains little and makes faults and browsers wait for each other).
+#: Named files run in one process, where a debugger and -s work.
+SPREAD = ["--numprocesses", str(max(1, min(4, os.cpu_count() or 1)))]
 SPREAD += ["--dist", "loadscope", "--no-loadscope-reorder"]  # groups and their order: tests/support/spread.py
 
 

@@ -52,7 +52,9 @@ def test_a_database_that_is_away_for_longer_than_a_lease_costs_an_attempt_and_no
     answer = arena.call("GET", arena.path("jobs"))
     assert (answer.status, answer.body["error"]["code"]) == (503, "database.unavailable")
     assert arena.call("GET", "/healthz").status == 200, "the process itself is well"
-    assert arena.call("GET", "/readyz").status == 503
+    ready = arena.call("GET", "/readyz")
+    assert ready.status == 503
+    assert ready.body["components"]["worker"] == "unknown while the database is away", "not asked one by one"
     until(lambda: not exists(begun), 30)  # nobody could prolong its lease, so it must not go on
     arena.servers.start_database()
     until(lambda: arena.attempts(job)[0][1] == "lost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
 import os
 import random
@@ -55,10 +56,13 @@ def become_child(
             leave(NOT_ISOLATED)
         _refresh_libraries(threads)
         code = run_in_child(plan, folder, progress, result=RESULT)
-    except BaseException:
-        import traceback
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print("The disk is full.", file=sys.stderr)  # the supervisor looks at the disk, too
+        else:
+            import traceback
 
-        traceback.print_exc()
+            traceback.print_exc()
     finally:
         leave(code)
 
